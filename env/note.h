@@ -1,0 +1,28 @@
+/* note.h - the kinds of env_note(): what the product says about itself.
+ *
+ * Only sim/cluster interprets them, and cross-checks them with what it sees on disk and wire.
+ * Fields not named are 0. A note is emitted after the fact it states, before any message that
+ * lets others know of it. */
+#ifndef ENV_NOTE_H
+#define ENV_NOTE_H
+
+enum note_kind {
+    NOTE_NONE,
+    /* engine: a record's bytes were handed to the log. a: log number, b: offset of its end in
+     * the file, c: sequence of its last entry. */
+    NOTE_WAL_APPENDED,
+    /* engine: what lives below a sequence was rewritten and its name made durable. a: number of
+     * the base file, b: its size in bytes, c: last sequence it covers. */
+    NOTE_BASE_INSTALLED,
+    /* node: a group of commands is about to be committed as one batch. a: its ordinal in this
+     * incarnation, from 1; b: 1 when it will be synced; data: the encoded tkv_batch. */
+    NOTE_COMMIT_BEGIN,
+    /* node: that commit returned. a: its ordinal, b: status, c: last sequence given (0: none). */
+    NOTE_COMMIT_END,
+    /* node: replies that promise the outcome of commit a leave for the wire now. */
+    NOTE_ACK,
+    /* node: the database is open and serves. a: last sequence recovered. */
+    NOTE_RECOVERED,
+};
+
+#endif

@@ -1,0 +1,139 @@
+/* simdisk.h - a simulated disk with a file system: what reads see, and what a crash leaves.
+ *
+ * A passive data structure: no time, no scheduling, no Env. The simulated Env (sim/simenv_*.c)
+ * calls it, adds latency and short I/O, and decides when a sync fails. The model is the one of
+ * the design's disk_model: cells (a sector, a size, a name, an extent) with version histories; a
+ * crash picks one version of each cell, at or after the guaranteed one, under model P or E.
+ *
+ * Every choice is drawn from the stream that the caller passes, so a crash is a pure function. */
+#ifndef SIM_SIMDISK_H
+#define SIM_SIMDISK_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "env/env.h"
+#include "sim/chooser.h"
+
+struct simdisk;
+
+enum simdisk_model { SIMDISK_P, SIMDISK_E };
+enum simdisk_tear { SIMDISK_T4096, SIMDISK_T512, SIMDISK_T8, SIMDISK_TX };
+enum simdisk_fsync_fail { SIMDISK_F1, SIMDISK_F2, SIMDISK_F3, SIMDISK_F4 };
+enum simdisk_strategy {
+    SIMDISK_DROP_ALL,
+    SIMDISK_KEEP_ALL,
+    SIMDISK_PREFIX,
+    SIMDISK_SUFFIX,
+    SIMDISK_COIN,
+    SIMDISK_DROP_ONE,
+    SIMDISK_KEEP_ONE,
+    SIMDISK_PER_FILE,
+    SIMDISK_META_FIRST,
+    SIMDISK_DATA_FIRST,
+    SIMDISK_NAMES_ONLY,
+    SIMDISK_NOT_NAMES,
+    SIMDISK_STRATEGIES
+};
+/* K2 loses the page cache; K1 (process death) keeps the volatile image and is no crash of the
+ * disk: see simdisk_process_died. */
+
+struct simdisk_options {
+    enum simdisk_model model;
+    enum simdisk_tear tear;
+    enum simdisk_fsync_fail fsync_fail;
+    uint32_t sector;    /* bytes, a power of two dividing page; 512 */
+    uint32_t page;      /* bytes; 4096 */
+    bool psow;          /* power-safe overwrite; true */
+    bool auto_da_alloc; /* model E; true */
+    bool rename_gap;    /* model P: a rename-over may leave the target missing; false */
+    uint64_t capacity;  /* bytes */
+};
+
+/* P, T512, F1, 512/4096, psow, auto_da_alloc, 1 GiB. */
+void simdisk_options_init(struct simdisk_options *o);
+
+/* ---- life ---- */
+
+/* An empty disk with a root directory. Memory for everything comes from mem. */
+NODISCARD enum status simdisk_new(struct mem *mem, const struct simdisk_options *o,
+                                  struct simdisk **disk);
+void simdisk_free(struct simdisk *d);
+
+/* A disk of its own with the same state, open files included; file bytes are shared copy-on-write.
+ */
+NODISCARD enum status simdisk_clone(const struct simdisk *d, struct simdisk **copy);
+
+/* What a power loss now would leave: a new disk with no open files, every byte of it guaranteed
+ * media. d is not modified. The strategy is then projected onto what the model allows, and
+ * tearing is applied last to one in-flight sector with probability 0.3. */
+NODISCARD enum status simdisk_crash(const struct simdisk *d, enum simdisk_strategy strategy,
+                                    struct chooser_stream *s, struct simdisk **after);
+
+/* One of the strategies by its weight. */
+enum simdisk_strategy simdisk_draw_strategy(struct chooser_stream *s);
+
+/* Every file is closed and every lock dropped; the volatile image stays (K1). Failed pages may be
+ * evicted (disk model, F1). */
+void simdisk_process_died(struct simdisk *d, struct chooser_stream *s);
+
+/* The operator adds or takes room. */
+void simdisk_set_capacity(struct simdisk *d, uint64_t bytes);
+uint64_t simdisk_free_bytes(const struct simdisk *d);
+
+/* ---- operations: volatile effect at once; statuses as env.h names them ---- */
+
+typedef uint64_t simdisk_ino; /* never reused within one disk */
+
+NODISCARD enum status simdisk_open(struct simdisk *d, const char *path, unsigned flags,
+                                   simdisk_ino *ino); /* counts one opener */
+void simdisk_close(struct simdisk *d, simdisk_ino ino);
+NODISCARD enum status simdisk_lock(struct simdisk *d, simdisk_ino ino); /* ST_BUSY when held */
+void simdisk_unlock(struct simdisk *d, simdisk_ino ino);
+
+/* Whole reads and writes; a write that does not fit in the capacity takes as many whole pages as
+ * fit and then says ST_NOSPC (with *done == 0) next time. */
+NODISCARD enum status simdisk_read(struct simdisk *d, simdisk_ino ino, void *buf, size_t size,
+                                   uint64_t offset, size_t *done);
+NODISCARD enum status simdisk_write(struct simdisk *d, simdisk_ino ino, const void *buf,
+                                    size_t size, uint64_t offset, size_t *done);
+NODISCARD enum status simdisk_truncate(struct simdisk *d, simdisk_ino ino, uint64_t size);
+NODISCARD enum status simdisk_allocate(struct simdisk *d, simdisk_ino ino, uint64_t offset,
+                                       uint64_t size, bool keep_size);
+uint64_t simdisk_size(const struct simdisk *d, simdisk_ino ino);
+
+/* A sync takes time: what it covers is fixed when it begins. end guarantees what was pending on the
+ * inode (and, in model E, the metadata of the disk) up to that mark. */
+uint64_t simdisk_sync_begin(const struct simdisk *d);
+void simdisk_sync_end(struct simdisk *d, simdisk_ino ino, uint64_t mark, bool data_only);
+/* The sync fails in the disk's mode: the failing set is drawn, guarantees do not advance for it.
+ * Returns what the caller of sync sees: ST_IO, or ST_OK once in mode F2. */
+NODISCARD enum status simdisk_sync_fail(struct simdisk *d, simdisk_ino ino, uint64_t mark,
+                                        bool data_only, struct chooser_stream *s);
+/* Seeded eviction of one failed page, if there is any: its volatile image goes back to media. */
+void simdisk_evict(struct simdisk *d, struct chooser_stream *s);
+
+NODISCARD enum status simdisk_dir_make(struct simdisk *d, const char *path);
+/* Calls each(name) for every entry, in an order drawn from s (sorted when s is NULL). */
+NODISCARD enum status simdisk_dir_list(struct simdisk *d, const char *path,
+                                       struct chooser_stream *s, env_list_fn *each, void *arg);
+NODISCARD enum status simdisk_dir_sync(struct simdisk *d, const char *path, uint64_t mark);
+NODISCARD enum status simdisk_stat(struct simdisk *d, const char *path, struct env_stat *st);
+NODISCARD enum status simdisk_rename(struct simdisk *d, const char *from, const char *to);
+NODISCARD enum status simdisk_link(struct simdisk *d, const char *from, const char *to);
+NODISCARD enum status simdisk_remove(struct simdisk *d, const char *path);
+
+/* ---- questions for checkers ---- */
+
+/* The volatile bytes [offset, offset + size) of the file at path, and its size that far, are in
+ * every crash outcome in which the file exists. False when there is no such file. */
+bool simdisk_guaranteed(const struct simdisk *d, const char *path, uint64_t offset, uint64_t size);
+/* The name resolves to the present inode in every crash outcome (its directories too). */
+bool simdisk_name_guaranteed(const struct simdisk *d, const char *path);
+/* Appends what the last crash that made this disk did: "000012.log sector 9 kept v0 (torn)…". */
+NODISCARD enum status simdisk_why(const struct simdisk *d, struct buf *out);
+/* Of the volatile image: names, sizes, bytes. Equal on every machine. */
+uint64_t simdisk_digest(const struct simdisk *d);
+/* Bytes pending (written and not guaranteed), for plans and tests. */
+uint64_t simdisk_pending_bytes(const struct simdisk *d);
+
+#endif
