@@ -101,7 +101,7 @@ enum env_ready {
 };
 
 struct env_event {
-    uint64_t token; /* as given to poller_set */
+    uint64_t token; /* as given to poller_set; any but UINT64_MAX */
     uint32_t ready; /* of enum env_ready */
 };
 

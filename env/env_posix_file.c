@@ -1,0 +1,214 @@
+/* env_posix_file.c - files: the plain calls, retried after a signal. */
+#define _GNU_SOURCE
+#include "env/env_posix_impl.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MODE 0666 /* less the umask, as for any program's files */
+
+int env_posix_gather(const struct env_slice *parts, int count, struct iovec *iov)
+{
+    int used = 0;
+    for (int i = 0; i < count && used < ENV_POSIX_PARTS; i++) {
+        if (parts[i].size > 0) {
+            /* iov_base is not const, for readers share the type; writing calls leave it alone */
+            memcpy(&iov[used].iov_base, &parts[i].data, sizeof parts[i].data);
+            iov[used++].iov_len = parts[i].size;
+        }
+    }
+    return used;
+}
+
+/* The bits of open(2), or -1 where the flags make no sense together. */
+static int open_bits(unsigned flags)
+{
+    bool writes = (flags & ENV_WRITE) != 0;
+    bool reads = (flags & ENV_READ) != 0;
+    bool exclusive = (flags & ENV_EXCLUSIVE) != 0;
+    if ((!writes && !reads) || (exclusive && (flags & ENV_CREATE) == 0) ||
+        (!writes && (flags & (ENV_CREATE | ENV_TRUNCATE)) != 0)) {
+        return -1;
+    }
+    return (writes && reads ? O_RDWR
+            : writes        ? O_WRONLY
+                            : O_RDONLY) |
+           ((flags & ENV_CREATE) != 0 ? O_CREAT : 0) | (exclusive ? O_EXCL : 0) |
+           ((flags & ENV_TRUNCATE) != 0 ? O_TRUNC : 0);
+}
+
+static enum status file_open(struct env *e, const char *path, unsigned flags, int *fd)
+{
+    int bits = open_bits(flags);
+    if (bits < 0) {
+        return ST_INVAL;
+    }
+    if (strlen(path) >= ENV_PATH_MAX) {
+        return ST_NAMETOOLONG;
+    }
+    int got;
+    do {
+        got = openat(env_posix_of(e)->root_fd, path, bits | O_CLOEXEC | O_NOCTTY, MODE);
+    } while (got < 0 && errno == EINTR);
+    if (got < 0) {
+        return env_posix_last();
+    }
+    struct stat st; /* reading a directory's descriptor would fail only later */
+    if (fstat(got, &st) != 0 || S_ISDIR(st.st_mode)) {
+        (void)close(got); /* nothing was written */
+        return ST_ISDIR;
+    }
+    *fd = got;
+    return ST_OK;
+}
+
+static enum status file_pread(struct env *e, int fd, void *buf, size_t size, uint64_t offset,
+                              size_t *got)
+{
+    (void)e;
+    ssize_t n;
+    do {
+        n = pread(fd, buf, size, (off_t)offset);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0) {
+        return env_posix_last();
+    }
+    *got = (size_t)n;
+    return ST_OK;
+}
+
+static enum status file_pwrite(struct env *e, int fd, const void *buf, size_t size, uint64_t offset,
+                               size_t *put)
+{
+    (void)e;
+    ssize_t n;
+    do {
+        n = pwrite(fd, buf, size, (off_t)offset);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0) {
+        return env_posix_last();
+    }
+    *put = (size_t)n;
+    return ST_OK;
+}
+
+static enum status file_size(struct env *e, int fd, uint64_t *size)
+{
+    (void)e;
+    struct stat st;
+    if (fstat(fd, &st) != 0) {
+        return env_posix_last();
+    }
+    if (!S_ISREG(st.st_mode)) {
+        return ST_BADFD;
+    }
+    *size = (uint64_t)st.st_size;
+    return ST_OK;
+}
+
+/* Not O_APPEND: on Linux that would make pwrite() append too. A file has one writer, so the end
+ * stands still between the two calls. */
+static enum status file_append(struct env *e, int fd, const struct env_slice *parts, int count,
+                               size_t *put)
+{
+    struct iovec iov[ENV_POSIX_PARTS];
+    uint64_t end = 0;
+    enum status st = file_size(e, fd, &end);
+    if (st != ST_OK) {
+        return st;
+    }
+    int used = env_posix_gather(parts, count, iov);
+    ssize_t n;
+    do {
+        n = pwritev(fd, iov, used, (off_t)end);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0) {
+        return env_posix_last();
+    }
+    *put = (size_t)n;
+    return ST_OK;
+}
+
+/* EINVAL of a call with nothing but a descriptor: it is of the wrong kind. */
+static enum status descriptor_status(void)
+{
+    return errno == EINVAL ? ST_BADFD : env_posix_last();
+}
+
+static enum status file_sync(struct env *e, int fd)
+{
+    (void)e;
+    int rc;
+    do {
+        rc = fsync(fd);
+    } while (rc != 0 && errno == EINTR);
+    return rc == 0 ? ST_OK : descriptor_status();
+}
+
+static enum status file_datasync(struct env *e, int fd)
+{
+    (void)e;
+    int rc;
+    do {
+        rc = fdatasync(fd);
+    } while (rc != 0 && errno == EINTR);
+    return rc == 0 ? ST_OK : descriptor_status();
+}
+
+static enum status file_truncate(struct env *e, int fd, uint64_t size)
+{
+    (void)e;
+    if (size > INT64_MAX) {
+        return ST_INVAL;
+    }
+    int rc;
+    do {
+        rc = ftruncate(fd, (off_t)size);
+    } while (rc != 0 && errno == EINTR);
+    return rc == 0 ? ST_OK : descriptor_status();
+}
+
+static enum status file_allocate(struct env *e, int fd, uint64_t offset, uint64_t size,
+                                 bool keep_size)
+{
+    (void)e;
+    int rc;
+    do {
+        rc = fallocate(fd, keep_size ? FALLOC_FL_KEEP_SIZE : 0, (off_t)offset, (off_t)size);
+    } while (rc != 0 && errno == EINTR);
+    return rc == 0 ? ST_OK : env_posix_last();
+}
+
+static enum status file_writeback(struct env *e, int fd, uint64_t offset, uint64_t size)
+{
+    (void)e;
+    int rc = sync_file_range(fd, (off_t)offset, (off_t)size, SYNC_FILE_RANGE_WRITE);
+    return rc == 0 ? ST_OK : env_posix_last();
+}
+
+static enum status fd_close(struct env *e, int fd)
+{
+    (void)e;
+    if (close(fd) == 0 || errno == EINTR) {
+        return ST_OK; /* Linux has let the descriptor go even when a signal came between */
+    }
+    return env_posix_last();
+}
+
+void env_posix_file_fill(struct env_vt *vt)
+{
+    vt->file_open = file_open;
+    vt->file_pread = file_pread;
+    vt->file_pwrite = file_pwrite;
+    vt->file_append = file_append;
+    vt->file_sync = file_sync;
+    vt->file_datasync = file_datasync;
+    vt->file_truncate = file_truncate;
+    vt->file_allocate = file_allocate;
+    vt->file_size = file_size;
+    vt->file_writeback = file_writeback;
+    vt->fd_close = fd_close;
+}
