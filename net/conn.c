@@ -104,8 +104,8 @@ static int out_gather(const struct conn *c, struct env_slice *parts)
 {
     int count = 0;
     size_t skip = c->out_at;
-    for (const struct list *l = c->out.next; l != &c->out && count < PARTS_MAX; l = l->next) {
-        const struct slice *bytes = &LIST_ENTRY(l, const struct conn_out, link)->bytes;
+    for (struct list *l = c->out.next; l != &c->out && count < PARTS_MAX; l = l->next) {
+        const struct slice *bytes = &LIST_ENTRY(l, struct conn_out, link)->bytes;
         parts[count++] = (struct env_slice){bytes->data + skip, bytes->size - skip};
         skip = 0;
     }

@@ -55,7 +55,8 @@ static enum status connect_to(struct respclient *c, const struct env_addr *addr,
         }
     }
     if (st == ST_OK) {
-        (void)env_sock_option(c->env, c->fd, ENV_OPT_NODELAY, 1); /* a matter of speed only */
+        enum status hint = env_sock_option(c->env, c->fd, ENV_OPT_NODELAY, 1);
+        (void)hint; /* a matter of speed only */
     }
     return st;
 }
