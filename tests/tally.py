@@ -2,9 +2,11 @@
 """Adds up meson test logs (testlog.json) by subtest, and prints one closing line.
 
     tally.py [--label TEXT] [--allow-skips FILE] [--append FILE] LOG...
+    tally.py [--label TEXT] [--append FILE] --output FILE --status CODE
     tally.py --sum FILE
 
-A TAP program counts each of its tests; one that died or printed no plan counts one failure
+The second form reads what a script printed: its own closing line, or else TAP, or else the exit
+code alone counts as one test. A TAP program counts each of its tests; one that died or printed no plan counts one failure
 more; a test without TAP counts one. With --allow-skips a skip is a failure unless a line
 `regex : reason` of the file matches `<meson test> <subtest> <reason>`. --append adds the three
 numbers to a file as a line, which --sum adds up. Exit code: 0 nothing failed, 1 something did.
@@ -15,6 +17,8 @@ import re
 import sys
 
 SUBTEST = re.compile(r'^(not ok|ok)\b\s*\d*\s*-?\s*(.*?)(?:\s+#\s*(SKIP|TODO)\b\s*(.*))?$', re.I)
+
+CLOSING = re.compile(r'^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$', re.M)
 
 
 def read_allowed(path):
@@ -48,11 +52,11 @@ class Tally:
         self.failed += 1
         self.notes.append(f'failed: {what}')
 
-    def add(self, test):
-        name, result = test['name'], test['result']
+    def add_tap(self, name, text):
+        """Counts the TAP lines of a text; returns how many there were, and how many failed."""
         bad = 0
         seen = 0
-        for line in (test.get('stdout') or '').splitlines():
+        for line in text.splitlines():
             m = SUBTEST.match(line)
             if m is None:
                 continue
@@ -65,6 +69,28 @@ class Tally:
             else:
                 bad += 1
                 self.fail(f'{name}: {sub}')
+        return seen, bad
+
+    def add_output(self, name, text, status):
+        """What a script printed, and the exit code it gave."""
+        closing = CLOSING.findall(text)
+        if closing:
+            passed, failed, skipped = (int(n or 0) for n in closing[-1])
+            self.passed += passed
+            self.skipped += skipped
+            for _ in range(failed):
+                self.fail(name)
+            seen, bad = 1, failed
+        else:
+            seen, bad = self.add_tap(name, text)
+        if status != 0 and bad == 0:
+            self.fail(f'{name}: exit code {status}')
+        elif seen == 0:
+            self.passed += 1
+
+    def add(self, test):
+        name, result = test['name'], test['result']
+        seen, bad = self.add_tap(name, test.get('stdout') or '')
         if result in ('OK', 'EXPECTEDFAIL'):
             self.passed += seen == 0
         elif result == 'SKIP':
@@ -84,6 +110,8 @@ def main():
     parser.add_argument('--allow-skips')
     parser.add_argument('--append')
     parser.add_argument('--sum')
+    parser.add_argument('--output')
+    parser.add_argument('--status', type=int, default=0)
     parser.add_argument('logs', nargs='*')
     args = parser.parse_args()
     if args.sum:
@@ -93,6 +121,9 @@ def main():
         print(closing_line(*totals))
         return 1 if totals[1] or not totals[0] else 0
     tally = Tally(read_allowed(args.allow_skips) if args.allow_skips else None)
+    if args.output:
+        with open(args.output, encoding='utf-8', errors='replace') as text:
+            tally.add_output(args.label, text.read(), args.status)
     for log in args.logs:
         with open(log, encoding='utf-8') as lines:
             for line in lines:
