@@ -1,0 +1,257 @@
+/* cmdadmin.c - see cmdadmin.h. */
+#include "node/cmdadmin.h"
+
+#include "base/err.h"
+#include "node/glob.h"
+#include "node/node.h"
+
+/* ---- COMMAND ---- */
+
+static void command_reply(struct call *c, const struct command *cmd)
+{
+    reply_array(c->reply, 6);
+    reply_text(c->reply, cmd->name);
+    reply_integer(c->reply, cmd->arity);
+    reply_array(c->reply, (cmd->flags & (COMMAND_READ | COMMAND_WRITE)) != 0);
+    if ((cmd->flags & COMMAND_WRITE) != 0) {
+        reply_simple(c->reply, "write");
+    } else if ((cmd->flags & COMMAND_READ) != 0) {
+        reply_simple(c->reply, "readonly");
+    }
+    reply_integer(c->reply, cmd->key_first);
+    reply_integer(c->reply, cmd->key_last);
+    reply_integer(c->reply, cmd->key_step);
+}
+
+/* COMMAND INFO name…: an entry each, null for an unknown one. */
+static enum status command_info(struct call *c)
+{
+    reply_array(c->reply, c->count - 2);
+    for (uint32_t i = 2; i < c->count; i++) {
+        const struct command *cmd = command_find(c->args[i]);
+        if (cmd != NULL) {
+            command_reply(c, cmd);
+        } else {
+            reply_null_array(c->reply);
+        }
+    }
+    return ST_OK;
+}
+
+enum status cmdadmin_command(struct call *c)
+{
+    size_t count;
+    const struct command *table = command_table(&count);
+    if (c->count == 1) {
+        reply_array(c->reply, count);
+        for (size_t i = 0; i < count; i++) {
+            command_reply(c, &table[i]);
+        }
+    } else if (command_is(c, 1, "count") && c->count == 2) {
+        reply_integer(c->reply, (int64_t)count);
+    } else if (command_is(c, 1, "docs")) {
+        reply_map(c->reply, 0); /* redis-cli asks, and does without */
+    } else if (command_is(c, 1, "info") && c->count > 2) {
+        return command_info(c);
+    } else {
+        return command_bad_subcommand(c);
+    }
+    return ST_OK;
+}
+
+/* ---- CONFIG ---- */
+
+struct setting {
+    const char *name;
+    const char *value;
+};
+
+/* What Redis's tools ask for, and is always so here. */
+static const struct setting fixed[] = {
+    {"appendonly", "yes"},
+    {"databases", "1"},
+    {"maxmemory", "0"},
+    {"save", ""},
+};
+
+#define FIXED_COUNT ((int)(sizeof fixed / sizeof *fixed))
+
+/* Setting number i; text has 32 bytes. */
+static struct setting setting_at(const struct call *c, int i, char *text)
+{
+    if (i < FIXED_COUNT) {
+        return fixed[i];
+    }
+    const char *name = nodeopt_live_get(&c->core->live, i - FIXED_COUNT, text);
+    return (struct setting){name, text};
+}
+
+static bool setting_asked(const struct call *c, const char *name)
+{
+    for (uint32_t i = 2; i < c->count; i++) {
+        if (glob_match(c->args[i], slice_text(name))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum status config_get(struct call *c)
+{
+    char text[32];
+    int all = FIXED_COUNT + nodeopt_live_count();
+    uint64_t asked = 0;
+    for (int i = 0; i < all; i++) {
+        asked += setting_asked(c, setting_at(c, i, text).name);
+    }
+    reply_map(c->reply, asked);
+    for (int i = 0; i < all; i++) {
+        struct setting s = setting_at(c, i, text);
+        if (setting_asked(c, s.name)) {
+            reply_text(c->reply, s.name);
+            reply_text(c->reply, s.value);
+        }
+    }
+    return ST_OK;
+}
+
+/* CONFIG SET name value …: all or none. */
+static enum status config_set(struct call *c)
+{
+    struct nodeopt_live live = c->core->live;
+    for (uint32_t i = 2; i < c->count; i += 2) {
+        struct err err = {.text = ""};
+        int size = c->args[i].size < 64 ? (int)c->args[i].size : 64;
+        switch (nodeopt_set(&live, c->args[i], c->args[i + 1], &err)) {
+        case NODEOPT_SET:
+            break;
+        case NODEOPT_UNKNOWN:
+            reply_error(c->reply,
+                        "ERR Unknown option or number of arguments for CONFIG SET - '%.*s'", size,
+                        c->args[i].data);
+            return ST_OK;
+        case NODEOPT_FIXED:
+            reply_error(c->reply, "ERR CONFIG SET failed - '%.*s' cannot change while it runs",
+                        size, c->args[i].data);
+            return ST_OK;
+        case NODEOPT_BAD:
+            reply_error(c->reply, "ERR CONFIG SET failed - %s", err.text);
+            return ST_OK;
+        }
+    }
+    c->core->live = live;
+    core_live_changed(c->core);
+    reply_simple(c->reply, "OK");
+    return ST_OK;
+}
+
+enum status cmdadmin_config(struct call *c)
+{
+    if (command_is(c, 1, "get") && c->count > 2) {
+        return config_get(c);
+    }
+    if (command_is(c, 1, "set") && c->count > 2 && c->count % 2 == 0) {
+        return config_set(c);
+    }
+    if (command_is(c, 1, "resetstat") && c->count == 2) {
+        c->core->counts = (struct core_counts){.clients = c->core->counts.clients};
+        reply_simple(c->reply, "OK");
+        return ST_OK;
+    }
+    return command_bad_subcommand(c);
+}
+
+/* ---- INFO ---- */
+
+__attribute__((format(__printf__, 2, 3))) static void info_line(struct reply *r, const char *fmt,
+                                                                ...)
+{
+    char line[160];
+    va_list args;
+    va_start(args, fmt);
+    int n = vsnprintf(line, sizeof line, fmt, args); /* long enough for every line below */
+    va_end(args);
+    if (n > 0) {
+        reply_raw(r, slice_text(line));
+    }
+}
+
+static bool section_asked(const struct call *c, const char *name)
+{
+    for (uint32_t i = 1; i < c->count; i++) {
+        if (command_is(c, i, name) || command_is(c, i, "all") || command_is(c, i, "everything") ||
+            command_is(c, i, "default")) {
+            return true;
+        }
+    }
+    return c->count == 1;
+}
+
+static void info_server(const struct call *c, struct reply *r)
+{
+    uint64_t up = (env_clock_mono(c->core->env) - c->core->started_ns) / 1000000000u;
+    info_line(r, "# Server\r\ntinykv_version:%s\r\nredis_mode:standalone\r\n", NODE_VERSION);
+    info_line(r, "tcp_port:%u\r\nuptime_in_seconds:%" PRIu64 "\r\n\r\n",
+              (unsigned)c->core->opt->listen.port, up);
+}
+
+static void info_stats(const struct call *c, struct reply *r)
+{
+    const struct core_counts *n = &c->core->counts;
+    info_line(r, "# Stats\r\ntotal_commands_processed:%" PRIu64 "\r\n", n->commands);
+    info_line(r, "groups:%" PRIu64 "\r\ngroup_most:%" PRIu64 "\r\n", n->groups, n->group_most);
+    info_line(r, "commits:%" PRIu64 "\r\ncommits_failed:%" PRIu64 "\r\n\r\n", n->commits,
+              n->commits_failed);
+}
+
+static void info_persistence(const struct call *c, struct reply *r)
+{
+    struct tkv_stats s = {.size = sizeof s};
+    tkv_stats(c->core->db, &s);
+    info_line(r, "# Persistence\r\nloading:0\r\nsequence:%" PRIu64 "\r\n", s.sequence);
+    info_line(r, "memory_bytes:%" PRIu64 "\r\nlog_bytes:%" PRIu64 "\r\nlogs:%" PRIu64 "\r\n",
+              s.memory_bytes, s.log_bytes, s.logs);
+    info_line(r, "syncs:%" PRIu64 "\r\nflushes:%" PRIu64 "\r\nflush_errors:%" PRIu64 "\r\n",
+              s.syncs, s.flushes, s.flush_errors);
+    info_line(r, "recovered_records:%" PRIu64 "\r\nrecovered_dropped:%" PRIu64 "\r\n",
+              s.recovered_records, s.recovered_dropped);
+    info_line(r, "write_error:%s\r\n\r\n", tkv_status_text(s.write_error));
+}
+
+enum status cmdadmin_info(struct call *c)
+{
+    struct reply text;
+    buf_clear(&c->core->scratch);
+    reply_init(&text, &c->core->scratch, 2, c->reply->bytes_max);
+    if (section_asked(c, "server")) {
+        info_server(c, &text);
+    }
+    if (section_asked(c, "clients")) {
+        info_line(&text,
+                  "# Clients\r\nconnected_clients:%" PRIu64 "\r\nmaxclients:%" PRIu64 "\r\n\r\n",
+                  c->core->counts.clients, c->core->live.clients_max);
+    }
+    if (section_asked(c, "persistence")) {
+        info_persistence(c, &text);
+    }
+    if (section_asked(c, "stats")) {
+        info_stats(c, &text);
+    }
+    reply_bulk(c->reply, buf_slice(&c->core->scratch));
+    return text.st;
+}
+
+/* ---- SHUTDOWN ---- */
+
+/* SHUTDOWN [SAVE|NOSAVE]: as SIGTERM. The connection closes without a reply, as in Redis. */
+enum status cmdadmin_shutdown(struct call *c)
+{
+    bool known = c->count == 1 || command_is(c, 1, "save") || command_is(c, 1, "nosave");
+    if (!known || c->count > 2) {
+        return command_syntax_error(c);
+    }
+    core_shutdown(c->core);
+    c->session->closing = true;
+    c->job->ends = true;
+    return ST_OK;
+}

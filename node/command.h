@@ -1,0 +1,67 @@
+/* command.h - the table of commands, and executing one request.
+ *
+ * A handler reads and writes through the view and writes its reply. It returns a status other
+ * than ST_OK when the world failed (memory, disk): then its writes are undone and its reply is
+ * replaced, so that a command happens whole or not at all. A client's mistake is a reply, not a
+ * status. docs/commands.md describes each command. */
+#ifndef NODE_COMMAND_H
+#define NODE_COMMAND_H
+
+#include "net/reply.h"
+#include "node/core.h"
+
+/* One execution. */
+struct call {
+    struct core *core;
+    struct view *view;
+    struct session *session;
+    struct job *job;
+    const struct slice *args; /* args[0] is the command's name */
+    uint32_t count;
+    struct reply *reply;
+};
+
+enum command_flags {
+    COMMAND_WRITE = 1,
+    COMMAND_READ = 2,
+    COMMAND_NULLS = 4,     /* takes null arguments */
+    COMMAND_AT_ONCE = 8,   /* is executed inside MULTI instead of being queued */
+    COMMAND_NO_MULTI = 16, /* refused inside MULTI */
+};
+
+struct command {
+    const char *name; /* lower case */
+    int arity;        /* arguments with the name; negative: at least so many */
+    unsigned flags;
+    int key_first; /* argument numbers as COMMAND tells them; 0: no keys */
+    int key_last;  /* negative: from the end */
+    int key_step;
+    enum status (*run)(struct call *c);
+};
+
+/* The table, sorted by name. */
+const struct command *command_table(size_t *count);
+
+/* NULL: there is none. Case does not matter. */
+const struct command *command_find(struct slice name);
+
+/* Executes the job's request and leaves its reply in it. */
+void command_execute(struct core *core, struct job *job);
+
+/* Runs one known command with arguments that were checked: for EXEC. */
+NODISCARD enum status command_run(struct call *c, const struct command *cmd);
+
+/* ---- for handlers ---- */
+
+/* args[i] equals the lower-case word, ignoring case. */
+bool command_is(const struct call *c, uint32_t i, const char *word);
+
+/* Decimal, exactly as it would be printed, as Redis wants it. */
+bool command_integer(struct slice text, int64_t *value);
+
+/* Replies "ERR syntax error" and the like; return the result. */
+enum status command_syntax_error(struct call *c);
+enum status command_not_integer(struct call *c);
+enum status command_bad_subcommand(struct call *c);
+
+#endif

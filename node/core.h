@@ -1,0 +1,94 @@
+/* core.h - the core thread: the only one that executes commands and writes to the database.
+ *
+ * The reactor submits jobs; the core takes as many as are there (a group), executes them in order
+ * against the view (node/view.h), commits all their writes with one tkv_write, and only then
+ * hands the jobs back with their replies. So a reply never tells of a write that is not as
+ * durable as was asked for, one fsync serves many clients, and every command is atomic.
+ *
+ * When the commit fails: the group's writers get an error, and the commands that had read an
+ * uncommitted write are executed again, as a smaller group, on what is really there.
+ *
+ * Invariants
+ *   I1  replies of one connection are handed back in the order of its requests
+ *   I2  a job is handed back once, whatever happens (tests/node/test_core.c)
+ *   I3  a reply that rests on a commit is handed back after its NOTE_ACK (tests/node/test_core.c)
+ *
+ * Threads: core_submit and core_collect are the reactor's; everything else is the core's.
+ * Failure: core_new says ST_NOMEM; core_start ST_NOMEM or ST_AGAIN. */
+#ifndef NODE_CORE_H
+#define NODE_CORE_H
+
+#include "env/env.h"
+#include "node/cursor.h"
+#include "node/job.h"
+#include "node/nodelog.h"
+#include "node/nodeopt.h"
+#include "node/view.h"
+
+/* Counters for INFO. The core's own, but for clients, which comes with core_submit. */
+struct core_counts {
+    uint64_t clients;
+    uint64_t commands;
+    uint64_t groups;
+    uint64_t group_most; /* commands in the largest one */
+    uint64_t commits;
+    uint64_t commits_failed;
+};
+
+struct core {
+    struct env *env; /* borrowed */
+    struct tkv *db;  /* borrowed */
+    const struct nodeopt *opt;
+    struct nodelog log;
+    int poller; /* of the reactor, to wake it */
+    struct env_thread thread;
+    bool running;
+    uint64_t started_ns; /* mono */
+
+    struct env_mutex mutex; /* guards the next block */
+    struct env_cond work;
+    struct list queue;          /* submitted */
+    struct list done;           /* to be collected */
+    uint64_t clients;           /* as the reactor last said */
+    struct nodeopt_live shared; /* settings, for the reactor */
+    bool stop_asked;            /* SHUTDOWN was executed */
+    bool quit;                  /* core_stop was called */
+
+    /* of the core thread */
+    struct nodeopt_live live;
+    struct view view;
+    struct tkv_batch *batch;
+    struct cursor cursor;
+    struct buf scratch; /* of the command being executed */
+    uint64_t commit_ordinal;
+    struct core_counts counts;
+};
+
+NODISCARD enum status core_new(struct env *env, struct tkv *db, const struct nodeopt *opt,
+                               struct core **core);
+
+/* Frees it; the thread must have been stopped. NULL is harmless. */
+void core_free(struct core *c);
+
+/* Starts the thread; from now on it wakes the poller when jobs are done. */
+NODISCARD enum status core_start(struct core *c, int poller);
+
+/* Executes what was submitted, and ends the thread. What it left is in core_collect. */
+void core_stop(struct core *c);
+
+/* Hands jobs over: the list is empty afterwards. clients: connections there are now. */
+void core_submit(struct core *c, struct list *jobs, uint64_t clients);
+
+/* Appends finished jobs to `done`, copies the settings; true once SHUTDOWN was executed. */
+bool core_collect(struct core *c, struct list *done, struct nodeopt_live *live);
+
+/* ---- for commands, on the core thread ---- */
+
+/* Publishes c->live. */
+void core_live_changed(struct core *c);
+void core_shutdown(struct core *c);
+
+/* Runs one group of jobs and settles each. Called by the thread, and by tests without one. */
+void core_group_run(struct core *c, struct list *group);
+
+#endif

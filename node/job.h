@@ -1,0 +1,97 @@
+/* job.h - a request on its way through the node, and the session it belongs to.
+ *
+ * A job is one block of memory: the request's arguments, where its reply will stand, and the
+ * links of whatever queue it is in. The reactor makes it, hands it to the core thread, gets it
+ * back with a reply and sends that straight from the job. It always belongs to exactly one of
+ * the two, so it needs no lock.
+ *
+ * A session is what the node knows of a connection beyond its bytes. The reactor makes it and
+ * from then on only the core thread looks at it; the last job of a connection, JOB_END, stands
+ * in the session itself, so that closing a connection cannot be refused memory. */
+#ifndef NODE_JOB_H
+#define NODE_JOB_H
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "net/conn.h"
+#include "net/resp.h"
+
+#include <stdbool.h>
+
+#define SESSION_NAME_MAX 64
+
+enum job_kind {
+    JOB_REQUEST,
+    JOB_CANNED, /* the reply is there already: it only waits for its turn */
+    JOB_END,    /* the connection is gone: drop its session */
+};
+
+struct session;
+
+struct job {
+    struct list link;
+    struct conn_out out; /* the reply's bytes */
+    enum job_kind kind;
+    uint64_t token; /* of the connection; it may be gone by now */
+    struct session *session;
+    struct mem *mem; /* borrowed */
+    size_t bytes;    /* memory taken, for limits */
+    struct buf reply;
+    bool begun;   /* executed at least once: protocol and sync are set */
+    bool wrote;   /* it has writes in the group's batch */
+    bool dirty;   /* it read one of them */
+    bool settled; /* its reply is final */
+    bool sync;    /* its writes must be durable before the reply leaves */
+    bool ends;    /* the connection ends after this reply */
+    int protocol;
+    struct list transaction; /* EXEC: its queued requests, struct job_queued */
+    uint32_t arg_count;
+    struct slice *args; /* in the same block; data == NULL: a null bulk */
+};
+
+/* A request that MULTI put aside. */
+struct job_queued {
+    struct list link;
+    size_t bytes;
+    uint32_t arg_count;
+    struct slice args[];
+};
+
+struct session {
+    struct job end;
+    uint64_t id; /* CLIENT ID */
+    int protocol;
+    bool sync;
+    bool closing; /* QUIT was answered: ignore the rest */
+    bool multi;
+    bool multi_failed;
+    struct list queued; /* struct job_queued */
+    uint32_t queued_count;
+    size_t queued_bytes;
+    size_t name_size;
+    char name[SESSION_NAME_MAX];
+};
+
+/* Makes a job of a parsed request at data; NULL when refused. */
+struct job *job_new_request(struct mem *mem, const struct resp_parser *p, const char *data);
+
+/* Makes a job whose reply is the error "ERR <text>" (copied), after which the connection ends. */
+struct job *job_new_error(struct mem *mem, const char *text);
+
+/* Frees a job that is in no list; not a JOB_END. */
+void job_free(struct job *j);
+
+/* Sets the final reply to a constant text. */
+void job_reply_const(struct job *j, const char *text);
+
+/* Copies a request for MULTI; NULL when refused. */
+struct job_queued *job_queued_new(struct mem *mem, const struct slice *args, uint32_t count);
+
+/* Frees a list of struct job_queued. */
+void job_queued_free(struct mem *mem, struct list *queued);
+
+/* NULL when refused. */
+struct session *job_session_new(struct mem *mem, uint64_t id, bool sync);
+void job_session_free(struct mem *mem, struct session *s);
+
+#endif
