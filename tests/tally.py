@@ -133,7 +133,8 @@ def main():
     if args.append:
         with open(args.append, 'a', encoding='utf-8') as out:
             out.write(f'{tally.passed} {tally.failed} {tally.skipped} {args.label}\n')
-    print(closing_line(tally.passed, tally.failed, tally.skipped))
+    print((args.label + ': ' if args.label else '') +
+          closing_line(tally.passed, tally.failed, tally.skipped))
     return 1 if tally.failed or not tally.passed else 0
 
 
