@@ -1,0 +1,290 @@
+/* cluster.c - see cluster.h: the phases of a run, and its account. */
+#include "sim/cluster/cluster.h"
+
+#include "base/ck.h"
+#include "base/hash.h"
+#include "node/node.h"
+#include "sim/cluster/cluster_int.h"
+#include "sim/simmem.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define NS_PER_S   1000000000u
+#define HEAL_S     120 /* virtual: by then a healthy node serves */
+#define LIN_STEPS  20000000u
+#define LIN_MEMORY ((size_t)512 * 1024 * 1024)
+#define FILES_MAX  16 /* of a database at rest: lock, base, a few logs */
+
+static void phase(struct cluster *c, const char *name)
+{
+    world_trace(&c->world, TRACE_PHASE, name, c->ops_started);
+}
+
+static void wait_here(struct cluster *c, uint64_t until)
+{
+    (void)task_park(&c->world.sched, WAIT_SLEEP, c, until); /* whoever changed something wakes us */
+}
+
+/* Until the node serves; false when it does not in time. */
+static bool await_serving(struct cluster *c)
+{
+    struct sched *s = &c->world.sched;
+    uint64_t until = s->now + (uint64_t)HEAL_S * NS_PER_S;
+    while (!c->serving && s->now < until && !c->world.failure.set) {
+        wait_here(c, until);
+    }
+    return c->serving;
+}
+
+/* Until the node is down; false when it is not in time. */
+static bool await_down(struct cluster *c)
+{
+    struct sched *s = &c->world.sched;
+    uint64_t until = s->now + (uint64_t)HEAL_S * NS_PER_S;
+    while (c->node != NULL && s->now < until && !c->world.failure.set) {
+        wait_here(c, until);
+    }
+    return c->node == NULL;
+}
+
+static void start_client(struct cluster *c, size_t i, bool verifier)
+{
+    struct client *k = &c->clients[i];
+    char name[16];
+    k->cluster = c;
+    k->host = world_host(&c->world, NULL);
+    k->number = (uint32_t)i + 1;
+    k->first = i;
+    k->stride = plan_get(c->plan, PLAN_CLIENTS);
+    k->verifier = verifier;
+    c->clients_running++;
+    (void)snprintf(name, sizeof name, verifier ? "verify" : "client%u", (unsigned)(i + 1) % 1000);
+    (void)proc_start(k->host, name, workload_main, 0, NULL, k);
+}
+
+static void await_clients(struct cluster *c)
+{
+    while (c->clients_running > 0 && !c->world.failure.set) {
+        wait_here(c, ENV_NEVER);
+    }
+}
+
+/* Faults off, room on the disk, power on, nothing paused; a device that died is replaced by a
+ * reboot. */
+static void heal(struct cluster *c)
+{
+    struct host *h = c->node_host;
+    c->world.faults = false;
+    while (c->nemesis != NULL && !c->world.failure.set) {
+        task_wake(c->nemesis);
+        wait_here(c, c->world.sched.now + NS_PER_S);
+    }
+    simdisk_set_capacity(h->disk, plan_get(c->plan, PLAN_CAPACITY));
+    if (c->node != NULL) {
+        proc_resume(c->node);
+    }
+    bool dead =
+        plan_get(c->plan, PLAN_FSYNC_FAIL) == SIMDISK_F4 && c->world.injected[PLAN_SYNC_EIO] > 0;
+    if (dead && h->up) {
+        host_power_off(h, simdisk_draw_strategy(&h->disk_crash));
+    }
+}
+
+struct census {
+    unsigned files;
+    char names[400];
+};
+
+static bool count_file(void *arg, const char *name)
+{
+    struct census *n = arg;
+    size_t at = strlen(n->names);
+    n->files++;
+    (void)snprintf(n->names + at, sizeof n->names - at, " %s", name);
+    return true;
+}
+
+/* E17: what lies in the directory at rest is bounded, and no temporary file is left. */
+static void check_files(struct cluster *c)
+{
+    struct census n = {0};
+    enum status st = simdisk_dir_list(c->node_host->disk, CLUSTER_DIR, NULL, count_file, &n);
+    if (st != ST_OK || n.files > FILES_MAX || strstr(n.names, ".tmp") != NULL) {
+        world_fail(&c->world, "E17 orphans", "the directory at rest holds:%s", n.names);
+    }
+}
+
+static void stop_node(struct cluster *c)
+{
+    c->keep_down = true;
+    c->stopping = true;
+    if (c->node != NULL) {
+        proc_request_stop(c->node);
+    }
+    if (!await_down(c)) {
+        world_fail(&c->world, "shutdown", "the node did not end within %d s of being asked",
+                   HEAL_S);
+        return;
+    }
+    check_files(c);
+}
+
+static void director_body(struct cluster *c)
+{
+    phase(c, "boot");
+    keeper_start_node(c);
+    c->keeper = world_task(&c->world, "keeper", &c->tasks, keeper_run, c);
+    if (!await_serving(c)) {
+        world_fail(&c->world, "liveness", "the node did not serve after a start without faults");
+        return;
+    }
+    phase(c, "chaos");
+    c->world.faults = true;
+    size_t clients = (size_t)plan_get(c->plan, PLAN_CLIENTS);
+    for (size_t i = 0; i < clients; i++) {
+        start_client(c, i, false);
+    }
+    c->nemesis = world_task(&c->world, "nemesis", &c->tasks, nemesis_run, c);
+    await_clients(c);
+    phase(c, "heal");
+    heal(c);
+    if (!await_serving(c)) {
+        world_fail(&c->world, "L1 liveness", "all faults are over, and the node does not serve");
+        return;
+    }
+    phase(c, "verify");
+    start_client(c, clients, true);
+    await_clients(c);
+    if (c->clients[clients].failed) {
+        world_fail(&c->world, "L1 liveness", "all faults are over, and reads get no answer");
+        return;
+    }
+    phase(c, "stop");
+    stop_node(c);
+    phase(c, "post mortem");
+    shadow_post_mortem(c);
+}
+
+static void director_run(void *arg)
+{
+    struct cluster *c = arg;
+    director_body(c);
+    world_stop(&c->world);
+}
+
+/* ---- the account ---- */
+
+static void judge_history(struct cluster *c)
+{
+    struct lin_options o = {.steps = LIN_STEPS, .memory = LIN_MEMORY};
+    struct lin_verdict v;
+    enum status st = lin_check(&c->history, &o, &v);
+    CK(st == ST_OK);
+    if (v.result == LIN_NON_LINEARIZABLE) {
+        struct buf text;
+        buf_init(&text, c->world.mem);
+        for (size_t i = 0; i < v.witness_count && st == ST_OK; i++) {
+            st = lin_history_say(&c->history, v.witness[i], &text);
+        }
+        world_fail(&c->world, "X1 linearizability", "%s\n%.*s", v.text, (int)text.size,
+                   text.data != NULL ? text.data : "");
+        buf_release(&text);
+    }
+    c->result->unknown = v.result == LIN_UNKNOWN;
+    lin_verdict_release(&v);
+}
+
+static void report_tail(const struct cluster *c, struct buf *tail)
+{
+    char line[256];
+    const struct trace_event *e;
+    for (size_t i = 0; (e = trace_kept(&c->world.trace, i)) != NULL; i++) {
+        trace_format(e, line, sizeof line);
+        enum status st = buf_append_text(tail, line);
+        if (st == ST_OK) {
+            st = buf_append_text(tail, "\n");
+        }
+        CK(st == ST_OK);
+    }
+}
+
+static void fill_result(struct cluster *c, struct cluster_result *r)
+{
+    const struct world *w = &c->world;
+    r->failure = w->failure;
+    r->ok = !w->failure.set;
+    r->trace_hash = hash_add(w->trace.hash, w->sched.now);
+    r->events = w->trace.events;
+    r->steps = w->sched.steps;
+    r->virtual_ns = w->sched.now;
+    r->choices = w->chooser.decisions;
+    memcpy(r->injected, w->injected, sizeof r->injected);
+}
+
+static void cluster_init(struct cluster *c, const struct cluster_options *o,
+                         struct cluster_result *r)
+{
+    struct mem *mem = simmem();
+    *c = (struct cluster){.options = o, .plan = o->plan, .result = r};
+    *r = (struct cluster_result){0};
+    struct world_options wo = {.plan = o->plan,
+                               .pool = o->pool,
+                               .trace_keep = o->trace_keep,
+                               .hooks = &cluster_hooks,
+                               .hooks_arg = c};
+    world_init(&c->world, mem, &wo);
+    c->world.trace.watch = o->watch;
+    c->world.trace.watch_arg = o->watch_arg;
+    if (o->tape != NULL) {
+        chooser_play(&c->world.chooser, o->tape, o->tape_size);
+    }
+    if (o->record != NULL) {
+        chooser_record(&c->world.chooser, o->record);
+    }
+    list_init(&c->tasks);
+    contract_init(&c->contract, mem);
+    lin_history_init(&c->history, mem);
+    chooser_init(&c->shadow_chooser, hash_mix(o->plan->seed ^ 0x736861646f77u));
+    chooser_stream_init(&c->shadow, &c->shadow_chooser, CHOOSE_SHADOW, 0);
+    c->node_host = world_host(&c->world, NULL);
+    c->client_count = (size_t)plan_get(o->plan, PLAN_CLIENTS) + 1;
+    c->clients = mem_zalloc(mem, c->client_count * sizeof *c->clients);
+    c->nemesis_at = UINT64_MAX;
+}
+
+static void cluster_release(struct cluster *c)
+{
+    while (!list_empty(&c->tasks)) {
+        task_kill(LIST_ENTRY(c->tasks.next, struct task, link));
+    }
+    struct mem *mem = c->world.mem;
+    c->node = NULL; /* its end is nobody's business any more */
+    world_release(&c->world);
+    contract_release(&c->contract);
+    lin_history_release(&c->history);
+    mem_release(mem, c->clients);
+    mem_release(mem, c->logs);
+    mem_release(mem, c->events);
+}
+
+void cluster_run(const struct cluster_options *o, struct cluster_result *r, struct buf *tail)
+{
+    struct cluster *c = mem_alloc(simmem(), sizeof *c);
+    cluster_init(c, o, r);
+    c->director = world_task(&c->world, "director", &c->tasks, director_run, c);
+    (void)world_run(&c->world); /* its failure is in the result */
+    if (!c->world.failure.set) {
+        judge_history(c);
+    }
+    fill_result(c, r);
+    if (tail != NULL && !r->ok) {
+        report_tail(c, tail);
+    }
+    if (o->history != NULL) {
+        enum status st = lin_jsonl_write(&c->history, o->history);
+        CK(st == ST_OK);
+    }
+    cluster_release(c);
+    mem_release(simmem(), c);
+}

@@ -1,0 +1,100 @@
+/* cluster_int.h - the struct of a run, shared by the files of this folder. */
+#ifndef SIM_CLUSTER_CLUSTER_INT_H
+#define SIM_CLUSTER_CLUSTER_INT_H
+
+#include "sim/cluster/cluster.h"
+#include "sim/proc.h"
+
+/* Where a log stood when the engine last spoke of it. */
+struct log_mark {
+    uint64_t number;
+    uint64_t end;      /* bytes */
+    uint64_t sequence; /* of its last record */
+};
+
+struct cluster {
+    struct world world;
+    const struct cluster_options *options;
+    const struct plan *plan;
+    struct cluster_result *result;
+    struct list tasks; /* the testbed's own */
+    /* the node */
+    struct host *node_host;
+    struct proc *node; /* the present incarnation; NULL while it is down */
+    bool serving;      /* it said so */
+    bool stopping;     /* the director asked it to end */
+    bool keep_down;    /* the keeper must not restart it */
+    bool power_lost;   /* since the last recovery that served */
+    uint64_t
+        errors_at_start; /* injected faults that excuse a failing start, counted at its start */
+    unsigned failed_starts;
+    int node_argc;
+    char *node_argv[24];
+    char node_text[24][32];
+    struct task *keeper;
+    struct task *director;
+    struct task *nemesis;
+    struct event *events; /* the nemesis's */
+    /* clients */
+    struct client *clients; /* array of plan CLIENTS + 1: the last one verifies */
+    size_t client_count;
+    size_t clients_running;
+    uint64_t ops_started;
+    uint64_t nemesis_at; /* wake the nemesis when ops_started reaches this */
+    int64_t client_ids;  /* for histories: a client whose operation ended unknown gets a new one */
+    struct lin_history history;
+    uint64_t history_ops;
+    /* contracts */
+    struct contract contract;
+    struct log_mark *logs;
+    size_t log_count;
+    size_t log_cap;
+    uint64_t base_number, base_size, base_sequence;
+    /* shadows */
+    struct chooser shadow_chooser;
+    struct chooser_stream shadow;
+    uint64_t shadows_done;
+    bool in_shadow; /* a shadow is running: its own points have their own rules */
+};
+
+struct client {
+    struct cluster *cluster;
+    struct host *host;
+    uint32_t number; /* from 1 */
+    uint64_t first;  /* ordinals of its operations: first, first + stride, … below ops */
+    uint64_t stride;
+    bool verifier;
+    bool done;
+    bool failed; /* the verifier could not finish */
+};
+
+/* observe.c: the hooks of the node's world. */
+extern const struct world_hooks cluster_hooks;
+
+/* workload.c */
+int workload_main(struct env *env, int argc, char **argv);
+/* Keys as the workload names them. */
+void workload_key(uint64_t n, char *key, size_t size);
+
+/* nemesis.c */
+void nemesis_run(void *arg);
+
+/* keeper.c: starts the node, and again whenever it went down. */
+void keeper_run(void *arg);
+void keeper_start_node(struct cluster *c);
+/* Faults injected so far that may make a start or an operation of the node fail. */
+uint64_t keeper_excuses(const struct cluster *c);
+
+/* shadow.c */
+/* A disk operation of the node: maybe a shadow crash here. */
+void shadow_point(struct cluster *c, enum disk_op op);
+/* A promise leaves: maybe a shadow that drops everything unsynced. */
+void shadow_ack(struct cluster *c);
+/* The node serves after a recovery: two shadows decide what it recovered. */
+void shadow_decide(struct cluster *c);
+/* After the end: everything that was promised is on the disk. */
+void shadow_post_mortem(struct cluster *c);
+
+#define CLUSTER_DIR "data"
+
+#endif

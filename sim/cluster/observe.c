@@ -1,0 +1,236 @@
+/* observe.c - what the node says of itself and what its world sees, held against each other.
+ *
+ * ACK-AUDIT: when a reply that promises durability leaves, the bytes that carry the promise and the
+ * names needed to find them must be guaranteed on the disk at that moment, under the disk's model.
+ */
+#include "sim/cluster/cluster_int.h"
+
+#include "base/ck.h"
+#include "env/note.h"
+#include "node/node.h"
+
+#include <stdio.h>
+#include <string.h>
+
+extern const struct env_site __start_env_probes[] __attribute__((weak));
+extern const struct env_site __stop_env_probes[] __attribute__((weak));
+
+size_t cluster_probe_count(void)
+{
+    return (size_t)(__stop_env_probes - __start_env_probes);
+}
+
+const char *cluster_probe_name(size_t i)
+{
+    return __start_env_probes[i].name;
+}
+
+static void on_probe(void *arg, struct proc *p, const struct env_site *site)
+{
+    struct cluster *c = arg;
+    (void)p;
+    if (c->options->probes != NULL) {
+        c->options->probes[site - __start_env_probes] = 1;
+    }
+}
+
+/* ---- logs, as the engine tells of them ---- */
+
+static void on_append(struct cluster *c, const struct env_note *n)
+{
+    for (size_t i = c->log_count; i-- > 0;) {
+        if (c->logs[i].number == n->a) {
+            c->logs[i].end = n->b;
+            c->logs[i].sequence = n->c;
+            return;
+        }
+    }
+    if (c->log_count == c->log_cap) {
+        c->log_cap = c->log_cap == 0 ? 16 : c->log_cap * 2;
+        c->logs = mem_resize(c->world.mem, c->logs, c->log_cap * sizeof *c->logs);
+    }
+    c->logs[c->log_count++] = (struct log_mark){n->a, n->b, n->c};
+}
+
+static void on_base(struct cluster *c, const struct env_note *n)
+{
+    c->base_number = n->a;
+    c->base_size = n->b;
+    c->base_sequence = n->c;
+    size_t kept = 0;
+    for (size_t i = 0; i < c->log_count; i++) {
+        if (c->logs[i].number >= n->a) {
+            c->logs[kept++] = c->logs[i];
+        }
+    }
+    c->log_count = kept;
+}
+
+static bool on_medium(const struct cluster *c, const char *name, uint64_t size)
+{
+    char path[64];
+    const struct simdisk *d = c->node_host->disk;
+    (void)snprintf(path, sizeof path, CLUSTER_DIR "/%s", name);
+    return simdisk_name_guaranteed(d, path) && simdisk_guaranteed(d, path, 0, size);
+}
+
+/* Everything up to `sequence` has been promised: is it there? */
+static void audit(struct cluster *c, uint64_t sequence)
+{
+    char name[32];
+    if (c->base_number > 0) {
+        (void)snprintf(name, sizeof name, "%06llu.base", (unsigned long long)c->base_number);
+        if (!on_medium(c, name, c->base_size)) {
+            world_fail(&c->world, "ACK-AUDIT", "a promise leaves, and %s is not on the medium",
+                       name);
+            return;
+        }
+    }
+    if (sequence <= c->base_sequence) {
+        return;
+    }
+    bool found = false;
+    for (size_t i = 0; i < c->log_count && !found; i++) {
+        const struct log_mark *log = &c->logs[i];
+        (void)snprintf(name, sizeof name, "%06llu.log", (unsigned long long)log->number);
+        if (!on_medium(c, name, log->end)) {
+            world_fail(&c->world, "ACK-AUDIT",
+                       "a promise for sequence %llu leaves, and %s up to %llu is not on the medium",
+                       (unsigned long long)sequence, name, (unsigned long long)log->end);
+            return;
+        }
+        found = log->sequence >= sequence;
+    }
+    if (!found) {
+        world_fail(&c->world, "ACK-AUDIT",
+                   "a promise for sequence %llu leaves, and no log holds it",
+                   (unsigned long long)sequence);
+    }
+}
+
+/* ---- the node's words ---- */
+
+static void on_commit_begin(struct cluster *c, const struct env_note *n)
+{
+    contract_begin(&c->contract, slice_of(n->data, n->size), n->b != 0);
+}
+
+static void on_ack(struct cluster *c)
+{
+    const struct contract *k = &c->contract;
+    if (k->count == 0 || plan_get(c->plan, PLAN_SHADOW_MAX) == 0) {
+        return;
+    }
+    const struct contract_commit *last = &k->commits[k->count - 1];
+    if (last->outcome == CONTRACT_OK && last->sync && last->sequence > 0) {
+        audit(c, last->sequence);
+        shadow_ack(c);
+    }
+}
+
+static void on_recovered(struct cluster *c)
+{
+    c->serving = true;
+    c->failed_starts = 0;
+    shadow_decide(c);
+    c->power_lost = false;
+    task_wake(c->director);
+}
+
+static void on_note(void *arg, struct proc *p, const struct env_note *n)
+{
+    struct cluster *c = arg;
+    if (p != c->node) {
+        return;
+    }
+    switch ((enum note_kind)n->kind) {
+    case NOTE_WAL_APPENDED:
+        on_append(c, n);
+        break;
+    case NOTE_BASE_INSTALLED:
+        on_base(c, n);
+        break;
+    case NOTE_COMMIT_BEGIN:
+        on_commit_begin(c, n);
+        break;
+    case NOTE_COMMIT_END:
+        contract_end(&c->contract, (enum status)n->b, n->c);
+        break;
+    case NOTE_ACK:
+        on_ack(c);
+        break;
+    case NOTE_RECOVERED:
+        on_recovered(c);
+        break;
+    case NOTE_NONE:
+        break;
+    }
+}
+
+static void on_disk_point(void *arg, struct proc *p, enum disk_op op, bool before)
+{
+    struct cluster *c = arg;
+    (void)before;
+    if (p == c->node) {
+        shadow_point(c, op);
+    }
+}
+
+/* ---- ends ---- */
+
+/* An exit that nobody asked for: was there a reason? */
+static void judge_end(struct cluster *c, const struct proc *p)
+{
+    char leaks[256];
+    if (p->state == PROC_DIED) {
+        world_fail(&c->world, "unexplained abort", "the node ended itself: %s", p->death);
+        return;
+    }
+    if (p->state != PROC_EXITED) {
+        return;
+    }
+    proc_leaks(p, leaks, sizeof leaks);
+    if (leaks[0] != '\0') {
+        world_fail(&c->world, "leak", "after exit %d of the node: %s", p->exit_code, leaks);
+        return;
+    }
+    bool excused = keeper_excuses(c) > c->errors_at_start;
+    if (p->exit_code != 0 && !excused) {
+        world_fail(&c->world, "E6 recovery",
+                   "the node ended with exit code %d and no fault excuses it", p->exit_code);
+    } else if (p->exit_code == 0 && !c->stopping) {
+        world_fail(&c->world, "unexplained exit", "the node ended, and nobody asked it to");
+    }
+}
+
+static void on_ended(void *arg, struct proc *p)
+{
+    struct cluster *c = arg;
+    if (p != c->node) {
+        return;
+    }
+    struct contract *k = &c->contract;
+    judge_end(c, p);
+    /* A commit that was under way stays pending: the next recovery decides it. */
+    if (p->state == PROC_EXITED && k->count > 0) {
+        CK(k->commits[k->count - 1].outcome != CONTRACT_PENDING);
+    }
+    c->result->crashes += p->state != PROC_EXITED;
+    c->power_lost = c->power_lost || !c->node_host->up;
+    c->failed_starts += !c->serving;
+    c->node = NULL;
+    c->serving = false;
+    c->log_count = 0;
+    c->base_number = 0;
+    c->base_size = 0;
+    c->base_sequence = 0;
+    task_wake(c->keeper);
+    task_wake(c->director);
+}
+
+const struct world_hooks cluster_hooks = {
+    .note = on_note,
+    .probe = on_probe,
+    .disk_point = on_disk_point,
+    .ended = on_ended,
+};

@@ -1,0 +1,825 @@
+/* workload.c - a client of the run: real client code over simulated TCP, one operation an ordinal.
+ *
+ * What operation `ordinal` is depends on its own stream of choices alone, so leaving others out
+ * does not change it. Values are unique. What came of each goes into the history: a reply is
+ * definite, a request of which no byte left never happened, everything else is unknown for ever. */
+#include "base/ck.h"
+#include "net/respclient.h"
+#include "sim/cluster/cluster_int.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define NS_PER_US 1000u
+#define NS_PER_MS 1000000u
+#define PARTS_MAX 4
+#define ARGS_MAX  12
+
+enum wkind {
+    W_GET,
+    W_SET,
+    W_DEL,
+    W_CAS,
+    W_APPEND,
+    W_INCR,
+    W_SETNX,
+    W_GETSET,
+    W_MGET,
+    W_MSET,
+    W_MULTI,
+    W_RANGE,
+    W_BUFFERED,
+    W_OTHER,
+    W_KINDS
+};
+
+/* Weights by the plan's mix. */
+static const uint32_t weights[5][W_KINDS] = {
+    /*  GET SET DEL CAS APP INC SNX GS  MG MS MUL RNG BUF OTH */
+    {30, 20, 6, 10, 5, 5, 4, 3, 3, 3, 5, 4, 5, 4},    {40, 40, 6, 8, 0, 0, 3, 3, 0, 0, 0, 0, 5, 2},
+    {15, 15, 5, 5, 0, 0, 2, 2, 12, 12, 18, 12, 2, 2}, {25, 5, 5, 5, 20, 30, 2, 2, 0, 0, 2, 0, 4, 2},
+    {15, 10, 3, 3, 3, 3, 1, 1, 1, 1, 2, 1, 55, 3},
+};
+
+struct part {
+    char key[32];
+    size_t value_at; /* in wop.text */
+    size_t value_size;
+    enum lin_kind kind;
+};
+
+/* One operation on its way. */
+struct wop {
+    enum wkind kind;
+    uint64_t ordinal;
+    struct part parts[PARTS_MAX];
+    unsigned part_count;
+    bool expect_absent;
+    size_t expect_at, expect_size;
+    unsigned replies; /* owed */
+    uint64_t start;   /* respclient_left() tells by this whether it left */
+    int64_t call;
+    bool queued;
+    bool sent;
+    bool settled; /* its outcome is in the history */
+};
+
+struct session {
+    struct client *me;
+    struct env *env;
+    struct cluster *c;
+    struct respclient rc;
+    bool open;
+    struct chooser_stream own; /* of this client: pauses, faults */
+    struct wop *ops;
+    size_t op_count, op_cap;
+    struct buf text;  /* values of the operations on their way */
+    struct buf *seen; /* per key: the value last read, for CAS */
+    unsigned backoff;
+};
+
+void workload_key(uint64_t n, char *key, size_t size)
+{
+    (void)snprintf(key, size, "k%03llu", (unsigned long long)n);
+}
+
+static int64_t now(const struct session *s)
+{
+    return (int64_t)s->c->world.sched.now;
+}
+
+static uint64_t deadline(struct session *s)
+{
+    return env_clock_mono(s->env) + plan_get(s->c->plan, PLAN_TIMEOUT_MS) * NS_PER_MS;
+}
+
+static void pause_ns(struct session *s, uint64_t ns)
+{
+    env_sleep_until(s->env, env_clock_mono(s->env) + ns);
+}
+
+/* ---- what an operation is ---- */
+
+static struct slice text_at(const struct session *s, size_t at, size_t size)
+{
+    return slice_of(s->text.data + at, size);
+}
+
+static void put_text(struct session *s, size_t *at, size_t *size, struct slice v)
+{
+    *at = s->text.size;
+    *size = v.size;
+    enum status st = buf_append(&s->text, v.data, v.size);
+    CK(st == ST_OK);
+}
+
+static void new_value(struct session *s, struct wop *w, unsigned part, struct chooser_stream *r)
+{
+    char head[48];
+    struct part *p = &w->parts[part];
+    int n = snprintf(head, sizeof head, "v%llu.%u", (unsigned long long)w->ordinal, part);
+    put_text(s, &p->value_at, &p->value_size, slice_of(head, (size_t)n));
+    size_t pad = (size_t)choose(r, plan_get(s->c->plan, PLAN_VALUE_BYTES) + 1);
+    if (pad > 0) {
+        enum status st = buf_reserve(&s->text, pad + 1);
+        CK(st == ST_OK);
+        s->text.data[s->text.size] = '-';
+        memset(s->text.data + s->text.size + 1, 'x', pad);
+        s->text.size += pad + 1;
+        p->value_size += pad + 1;
+    }
+}
+
+static uint64_t draw_key(struct session *s, struct chooser_stream *r)
+{
+    return choose(r, plan_get(s->c->plan, PLAN_KEYS));
+}
+
+/* Parts with different keys, ascending. */
+static void draw_parts(struct session *s, struct wop *w, struct chooser_stream *r, unsigned most)
+{
+    uint64_t keys = plan_get(s->c->plan, PLAN_KEYS);
+    uint64_t first = choose(r, keys);
+    uint64_t count = 1 + choose(r, most);
+    for (uint64_t i = 0; i < count && first + i < keys; i++) {
+        workload_key(first + i, w->parts[i].key, sizeof w->parts[i].key);
+        w->part_count++;
+    }
+}
+
+static void draw_expect(struct session *s, struct wop *w, struct chooser_stream *r, uint64_t key)
+{
+    uint64_t how = choose(r, 10);
+    const struct buf *seen = &s->seen[key];
+    if (how < 2 || (how < 8 && seen->size == 0)) {
+        w->expect_absent = true;
+    } else {
+        put_text(s, &w->expect_at, &w->expect_size,
+                 how < 8 ? buf_slice(seen) : slice_text("never written"));
+    }
+}
+
+static void draw_multi(struct session *s, struct wop *w, struct chooser_stream *r)
+{
+    static const enum lin_kind kinds[] = {LIN_GET, LIN_PUT, LIN_PUT, LIN_DEL};
+    draw_parts(s, w, r, PARTS_MAX);
+    for (unsigned i = 0; i < w->part_count; i++) {
+        w->parts[i].kind = kinds[choose(r, 4)];
+        if (w->parts[i].kind == LIN_PUT) {
+            new_value(s, w, i, r);
+        }
+    }
+}
+
+static void draw_op(struct session *s, struct wop *w, uint64_t ordinal)
+{
+    struct chooser_stream r;
+    chooser_stream_init(&r, &s->c->world.chooser, CHOOSE_WORKLOAD, ordinal + 1);
+    uint64_t mix = plan_get(s->c->plan, PLAN_MIX);
+    *w = (struct wop){.ordinal = ordinal};
+    w->kind = (enum wkind)choose_weighted(&r, weights[mix], W_KINDS);
+    struct part *p = &w->parts[0];
+    uint64_t key = draw_key(s, &r);
+    w->part_count = 1;
+    workload_key(key, p->key, sizeof p->key);
+    switch (w->kind) {
+    case W_INCR:
+        (void)snprintf(p->key, sizeof p->key, "n%03llu", (unsigned long long)(key % 4));
+        break;
+    case W_APPEND:
+        (void)snprintf(p->key, sizeof p->key, "a%03llu", (unsigned long long)(key % 6));
+        new_value(s, w, 0, &r);
+        break;
+    case W_SET:
+    case W_SETNX:
+    case W_GETSET:
+        new_value(s, w, 0, &r);
+        break;
+    case W_CAS:
+        draw_expect(s, w, &r, key);
+        new_value(s, w, 0, &r);
+        break;
+    case W_BUFFERED:
+        (void)snprintf(p->key, sizeof p->key, "b%03llu", (unsigned long long)key);
+        new_value(s, w, 0, &r);
+        break;
+    case W_MGET:
+    case W_MSET:
+        w->part_count = 0;
+        draw_parts(s, w, &r, PARTS_MAX);
+        for (unsigned i = 0; w->kind == W_MSET && i < w->part_count; i++) {
+            new_value(s, w, i, &r);
+        }
+        break;
+    case W_MULTI:
+        w->part_count = 0;
+        draw_multi(s, w, &r);
+        break;
+    case W_RANGE:
+        w->part_count = 2;
+        workload_key(key + 1 + choose(&r, 4), w->parts[1].key, sizeof w->parts[1].key);
+        break;
+    case W_OTHER:
+        p->value_at = (size_t)choose(&r, 7); /* which of them */
+        break;
+    case W_GET:
+    case W_DEL:
+    case W_KINDS:
+        break;
+    }
+}
+
+/* ---- sending it ---- */
+
+static enum status queue(struct session *s, struct wop *w, const struct slice *args, size_t count)
+{
+    uint64_t start;
+    enum status st = respclient_queue(&s->rc, args, count, &start);
+    if (st == ST_OK && !w->queued) {
+        w->queued = true;
+        w->start = start;
+    }
+    w->replies++;
+    return st;
+}
+
+static enum status queue_words(struct session *s, struct wop *w, const char *a, const char *b)
+{
+    struct slice args[2] = {slice_text(a), slice_text(b != NULL ? b : "")};
+    return queue(s, w, args, b != NULL ? 2 : 1);
+}
+
+static struct slice value_of(const struct session *s, const struct part *p)
+{
+    return text_at(s, p->value_at, p->value_size);
+}
+
+static enum status queue_kv(struct session *s, struct wop *w, const char *verb, unsigned part,
+                            const char *extra)
+{
+    const struct part *p = &w->parts[part];
+    struct slice args[4] = {slice_text(verb), slice_text(p->key), value_of(s, p)};
+    args[3] = slice_text(extra != NULL ? extra : "");
+    return queue(s, w, args, extra != NULL ? 4 : 3);
+}
+
+static enum status queue_many(struct session *s, struct wop *w)
+{
+    struct slice args[ARGS_MAX];
+    size_t n = 0;
+    args[n++] = slice_text(w->kind == W_MSET ? "MSET" : "MGET");
+    for (unsigned i = 0; i < w->part_count; i++) {
+        args[n++] = slice_text(w->parts[i].key);
+        if (w->kind == W_MSET) {
+            args[n++] = value_of(s, &w->parts[i]);
+        }
+    }
+    return queue(s, w, args, n);
+}
+
+static enum status queue_multi(struct session *s, struct wop *w)
+{
+    enum status st = queue_words(s, w, "MULTI", NULL);
+    for (unsigned i = 0; i < w->part_count && st == ST_OK; i++) {
+        const struct part *p = &w->parts[i];
+        st = p->kind == LIN_PUT   ? queue_kv(s, w, "SET", i, NULL)
+             : p->kind == LIN_DEL ? queue_words(s, w, "DEL", p->key)
+                                  : queue_words(s, w, "GET", p->key);
+    }
+    return st == ST_OK ? queue_words(s, w, "EXEC", NULL) : st;
+}
+
+static enum status queue_cas(struct session *s, struct wop *w)
+{
+    struct slice expect = slice_of(NULL, 0);
+    if (!w->expect_absent) {
+        expect = text_at(s, w->expect_at, w->expect_size);
+    }
+    struct slice args[4] = {slice_text("CAS"), slice_text(w->parts[0].key), expect,
+                            value_of(s, &w->parts[0])};
+    return queue(s, w, args, 4);
+}
+
+static enum status queue_range(struct session *s, struct wop *w)
+{
+    struct slice args[3] = {slice_text("RANGE"), slice_text(w->parts[0].key),
+                            slice_text(w->parts[1].key)};
+    return queue(s, w, args, 3);
+}
+
+static enum status queue_buffered(struct session *s, struct wop *w)
+{
+    enum status st = queue_words(s, w, "DURABILITY", "buffered");
+    if (st == ST_OK) {
+        st = w->ordinal % 5 == 0 ? queue_words(s, w, "DEL", w->parts[0].key)
+                                 : queue_kv(s, w, "SET", 0, NULL);
+    }
+    return st == ST_OK ? queue_words(s, w, "DURABILITY", "sync") : st;
+}
+
+/* Commands that have no place in the history but must not break anything. */
+static enum status queue_other(struct session *s, struct wop *w)
+{
+    static const char *const words[7][2] = {{"PING", NULL},  {"DBSIZE", NULL}, {"INFO", NULL},
+                                            {"SCAN", "0"},   {"STRLEN", NULL}, {"EXISTS", NULL},
+                                            {"NOSUCH", NULL}};
+    const char *const *pair = words[w->parts[0].value_at];
+    bool keyed = pair[0][0] == 'S' || pair[0][0] == 'E';
+    return queue_words(s, w, pair[0], pair[1] == NULL && keyed ? w->parts[0].key : pair[1]);
+}
+
+static enum status queue_op(struct session *s, struct wop *w)
+{
+    const char *key = w->parts[0].key;
+    switch (w->kind) {
+    case W_GET:
+        return queue_words(s, w, "GET", key);
+    case W_SET:
+        return queue_kv(s, w, "SET", 0, NULL);
+    case W_DEL:
+        return queue_words(s, w, "DEL", key);
+    case W_CAS:
+        return queue_cas(s, w);
+    case W_APPEND:
+        return queue_kv(s, w, "APPEND", 0, NULL);
+    case W_INCR:
+        return queue_words(s, w, "INCR", key);
+    case W_SETNX:
+        return queue_kv(s, w, "SET", 0, "NX");
+    case W_GETSET:
+        return queue_kv(s, w, "SET", 0, "GET");
+    case W_MGET:
+    case W_MSET:
+        return queue_many(s, w);
+    case W_MULTI:
+        return queue_multi(s, w);
+    case W_RANGE:
+        return queue_range(s, w);
+    case W_BUFFERED:
+        return queue_buffered(s, w);
+    case W_OTHER:
+    case W_KINDS:
+        break;
+    }
+    return queue_other(s, w);
+}
+
+/* ---- what came of it ---- */
+
+static bool recorded(const struct wop *w)
+{
+    return w->kind != W_BUFFERED && w->kind != W_OTHER;
+}
+
+static struct lin_value present(struct slice text)
+{
+    return (struct lin_value){true, text};
+}
+
+static struct lin_value reply_value(const struct session *s, uint32_t node)
+{
+    bool null = s->rc.value.nodes[node].type == RESPVAL_NULL;
+    return (struct lin_value){!null, null ? slice_of(NULL, 0) : respclient_text(&s->rc, node)};
+}
+
+static void learn(struct session *s, const char *key, struct lin_value v)
+{
+    uint64_t n = 0;
+    if (key[0] != 'k' || sscanf(key + 1, "%llu", (unsigned long long *)&n) != 1 ||
+        n >= plan_get(s->c->plan, PLAN_KEYS)) {
+        return;
+    }
+    buf_clear(&s->seen[n]);
+    if (v.present) {
+        enum status st = buf_append(&s->seen[n], v.text.data, v.text.size);
+        CK(st == ST_OK);
+    }
+}
+
+static void record(struct session *s, struct wop *w, struct lin_op *op, enum lin_outcome outcome)
+{
+    struct err err;
+    op->client = ++s->c->client_ids;
+    op->outcome = outcome;
+    op->call = w->call;
+    op->ret = outcome == LIN_INFO ? LIN_NEVER : now(s);
+    op->node = -1;
+    if (lin_history_add(&s->c->history, op, &err) != ST_OK) {
+        world_fail(&s->c->world, "reply", "operation %llu got a reply that cannot be: %s",
+                   (unsigned long long)w->ordinal, err.text);
+    }
+    s->c->history_ops++;
+}
+
+/* The operation as the history wants it, results left out. */
+static void describe(const struct session *s, const struct wop *w, struct lin_op *op,
+                     struct lin_step *steps)
+{
+    static const enum lin_kind kinds[W_KINDS] = {
+        [W_GET] = LIN_GET,    [W_SET] = LIN_PUT,       [W_DEL] = LIN_DEL,
+        [W_CAS] = LIN_CAS,    [W_APPEND] = LIN_APPEND, [W_INCR] = LIN_INCR,
+        [W_SETNX] = LIN_CAS,  [W_GETSET] = LIN_BATCH,  [W_MGET] = LIN_BATCH,
+        [W_MSET] = LIN_BATCH, [W_MULTI] = LIN_BATCH,   [W_RANGE] = LIN_SCAN,
+    };
+    const struct part *p = &w->parts[0];
+    *op = (struct lin_op){.kind = kinds[w->kind]};
+    op->step.key = slice_text(p->key);
+    op->step.value = w->kind == W_INCR ? present(slice_text("1")) : present(value_of(s, p));
+    if (w->kind == W_CAS && !w->expect_absent) {
+        op->step.expect = present(text_at(s, w->expect_at, w->expect_size));
+    }
+    op->lo = slice_text(p->key);
+    op->hi = slice_text(w->parts[1].key);
+    op->steps = steps;
+    for (unsigned i = 0; op->kind == LIN_BATCH && w->kind != W_GETSET && i < w->part_count; i++) {
+        enum lin_kind k = w->kind == W_MGET   ? LIN_GET
+                          : w->kind == W_MSET ? LIN_PUT
+                                              : w->parts[i].kind;
+        steps[op->step_count++] = (struct lin_step){.kind = k,
+                                                    .key = slice_text(w->parts[i].key),
+                                                    .value = present(value_of(s, &w->parts[i]))};
+    }
+    if (w->kind == W_GETSET) {
+        steps[0] = (struct lin_step){.kind = LIN_GET, .key = slice_text(p->key)};
+        steps[1] = (struct lin_step){.kind = LIN_PUT, .key = slice_text(p->key)};
+        steps[1].value = present(value_of(s, p));
+        op->step_count = 2;
+    }
+}
+
+static void settle_unknown(struct session *s, struct wop *w)
+{
+    struct lin_op op;
+    struct lin_step steps[PARTS_MAX];
+    if (w->settled || !recorded(w)) {
+        return;
+    }
+    w->settled = true;
+    bool reads = w->kind == W_GET || w->kind == W_MGET || w->kind == W_RANGE;
+    if (w->sent && !reads) {
+        describe(s, w, &op, steps);
+        record(s, w, &op, LIN_INFO);
+    }
+}
+
+static void bad_reply(struct session *s, const struct wop *w, const char *what)
+{
+    struct slice text = respclient_text(&s->rc, 0);
+    world_fail(&s->c->world, "X3 reply", "operation %llu (%s) got %s: '%.*s'",
+               (unsigned long long)w->ordinal, w->parts[0].key, what,
+               text.size > 80 ? 80 : (int)text.size, text.data != NULL ? text.data : "");
+}
+
+/* Fills in what a batch of parts saw: child i of node `array` belongs to step i. */
+static bool batch_results(struct session *s, struct wop *w, struct lin_op *op,
+                          struct lin_step *steps)
+{
+    const struct respval_node *root = &s->rc.value.nodes[0];
+    op->result_known = true;
+    if (root->type != RESPVAL_ARRAY || root->count != w->part_count) {
+        return false;
+    }
+    for (unsigned i = 0; i < w->part_count; i++) {
+        if (steps[i].kind == LIN_GET) {
+            steps[i].result_known = true;
+            steps[i].result = reply_value(s, respval_child(&s->rc.value, 0, i));
+            learn(s, w->parts[i].key, steps[i].result);
+        }
+    }
+    return true;
+}
+
+static bool range_results(struct session *s, struct lin_op *op, struct buf *pairs)
+{
+    const struct respval_node *root = &s->rc.value.nodes[0];
+    if (root->type != RESPVAL_ARRAY || root->count % 2 != 0) {
+        return false;
+    }
+    for (uint32_t i = 0; i < root->count; i += 2) {
+        struct lin_pair pair = {respclient_text(&s->rc, respval_child(&s->rc.value, 0, i)),
+                                respclient_text(&s->rc, respval_child(&s->rc.value, 0, i + 1))};
+        enum status st = buf_append(pairs, &pair, sizeof pair);
+        CK(st == ST_OK);
+    }
+    op->pairs = (const struct lin_pair *)(const void *)pairs->data;
+    op->pair_count = root->count / 2;
+    op->result_known = true;
+    return true;
+}
+
+/* Fills in what the reply says; false when such a request cannot get such a reply. */
+static bool results(struct session *s, struct wop *w, struct lin_op *op, struct lin_step *steps,
+                    struct buf *pairs)
+{
+    const struct respval_node *root = &s->rc.value.nodes[0];
+    op->step.result_known = true;
+    switch (w->kind) {
+    case W_GET:
+        op->step.result = reply_value(s, 0);
+        learn(s, w->parts[0].key, op->step.result);
+        return root->type == RESPVAL_BULK || root->type == RESPVAL_NULL;
+    case W_SET:
+        return root->type == RESPVAL_SIMPLE;
+    case W_DEL:
+    case W_APPEND:
+        return root->type == RESPVAL_INTEGER;
+    case W_CAS:
+        op->step.result_true = root->type == RESPVAL_INTEGER && root->integer == 1;
+        return root->type == RESPVAL_INTEGER && (root->integer == 0 || root->integer == 1);
+    case W_SETNX:
+        op->step.result_true = root->type == RESPVAL_SIMPLE;
+        return root->type == RESPVAL_SIMPLE || root->type == RESPVAL_NULL;
+    case W_INCR: {
+        char text[24];
+        int n = snprintf(text, sizeof text, "%lld", (long long)root->integer);
+        size_t at, size;
+        put_text(s, &at, &size, slice_of(text, (size_t)n));
+        op->step.result = present(text_at(s, at, size));
+        return root->type == RESPVAL_INTEGER;
+    }
+    case W_GETSET:
+        op->result_known = true;
+        steps[0].result_known = true;
+        steps[0].result = reply_value(s, 0);
+        return root->type == RESPVAL_BULK || root->type == RESPVAL_NULL;
+    case W_MGET:
+    case W_MULTI:
+        return batch_results(s, w, op, steps);
+    case W_MSET:
+        op->result_known = true;
+        return root->type == RESPVAL_SIMPLE;
+    case W_RANGE:
+        return range_results(s, op, pairs);
+    case W_BUFFERED:
+    case W_OTHER:
+    case W_KINDS:
+        break;
+    }
+    return true;
+}
+
+static void settle_known(struct session *s, struct wop *w)
+{
+    struct lin_op op;
+    struct lin_step steps[PARTS_MAX];
+    struct buf pairs;
+    if (!recorded(w)) {
+        return;
+    }
+    if (s->rc.value.nodes[0].type == RESPVAL_ERROR) {
+        settle_unknown(s, w); /* it may have happened, or may yet show after a crash */
+        return;
+    }
+    w->settled = true;
+    buf_init(&pairs, s->c->world.mem);
+    describe(s, w, &op, steps);
+    if (!results(s, w, &op, steps, &pairs)) {
+        bad_reply(s, w, "a reply of the wrong kind");
+    } else {
+        record(s, w, &op, LIN_OK);
+        s->c->result->replies++;
+    }
+    buf_release(&pairs);
+}
+
+/* ---- the conversation ---- */
+
+static void hang_up(struct session *s)
+{
+    for (size_t i = 0; i < s->op_count; i++) {
+        struct wop *w = &s->ops[i];
+        w->sent = w->queued && respclient_left(&s->rc, w->start);
+        settle_unknown(s, w);
+    }
+    s->op_count = 0;
+    buf_clear(&s->text);
+    if (s->open) {
+        respclient_close(&s->rc);
+        s->open = false;
+    }
+}
+
+static bool dial(struct session *s)
+{
+    struct env_addr addr = {.family = 4, .port = CLUSTER_PORT, .ip = {10, 0, 0, 1}};
+    if (s->open) {
+        return true;
+    }
+    enum status st = respclient_open(&s->rc, s->env, &addr, deadline(s));
+    s->open = true;
+    if (st != ST_OK) {
+        hang_up(s);
+        s->backoff = s->backoff < 6 ? s->backoff + 1 : s->backoff;
+        pause_ns(s, ((uint64_t)1 << s->backoff) * NS_PER_MS / 2 + choose(&s->own, NS_PER_MS));
+        return false;
+    }
+    s->backoff = 0;
+    return true;
+}
+
+/* Receives the replies owed to one operation; the last one tells its outcome. */
+static enum status receive_op(struct session *s, struct wop *w)
+{
+    while (w->replies > 0) {
+        enum status st = respclient_receive(&s->rc, deadline(s));
+        if (st != ST_OK) {
+            return st;
+        }
+        if (--w->replies == 0) {
+            settle_known(s, w);
+        }
+    }
+    return ST_OK;
+}
+
+/* Sends what is queued, takes the replies; anything else ends the connection. */
+static bool exchange(struct session *s)
+{
+    enum status st = respclient_flush(&s->rc, deadline(s));
+    if (st == ST_OK && world_fault(&s->c->world, &s->own, PLAN_VANISH)) {
+        hang_up(s);
+        return false;
+    }
+    for (size_t i = 0; i < s->op_count && st == ST_OK; i++) {
+        s->ops[i].sent = true;
+        st = receive_op(s, &s->ops[i]);
+    }
+    if (st != ST_OK) {
+        hang_up(s);
+        return false;
+    }
+    s->op_count = 0;
+    buf_clear(&s->text);
+    return true;
+}
+
+static struct wop *op_new(struct session *s)
+{
+    if (s->op_count == s->op_cap) {
+        s->op_cap = s->op_cap == 0 ? 8 : s->op_cap * 2;
+        s->ops = mem_resize(s->c->world.mem, s->ops, s->op_cap * sizeof *s->ops);
+    }
+    return &s->ops[s->op_count++];
+}
+
+/* Requests that are no requests: the node must say so, close, and go on with others. */
+static void send_garbage(struct session *s)
+{
+    static const char *const junk[] = {"*3\r\n$-7\r\n",         "*99999999999\r\n",
+                                       "*1\r\n$9\r\nshort\r\n", "*2\r\n:1\r\n:2\r\n",
+                                       "*1\r\n$536870913\r\n",  "\"unbalanced\r\n"};
+    struct slice text = slice_text(junk[choose(&s->own, sizeof junk / sizeof *junk)]);
+    enum status st = respclient_queue_raw(&s->rc, text, NULL);
+    uint64_t until = deadline(s);
+    while (st == ST_OK) {
+        st = respclient_receive(&s->rc, until);
+    }
+    hang_up(s);
+}
+
+/* Asks for much and reads late: the node must not let the replies pile up. */
+static void read_slowly(struct session *s)
+{
+    struct slice args[3] = {slice_text("RANGE"), slice_text("-"), slice_text("+")};
+    enum status st = ST_OK;
+    uint64_t count = 5 + choose(&s->own, 40);
+    for (uint64_t i = 0; i < count && st == ST_OK; i++) {
+        st = respclient_queue(&s->rc, args, 3, NULL);
+    }
+    if (st == ST_OK) {
+        st = respclient_flush(&s->rc, deadline(s));
+    }
+    pause_ns(s, choose(&s->own, 60u * NS_PER_MS));
+    for (uint64_t i = 0; i < count && st == ST_OK; i++) {
+        st = respclient_receive(&s->rc, deadline(s));
+    }
+    if (st != ST_OK) {
+        hang_up(s);
+    }
+}
+
+static void note_start(struct session *s)
+{
+    struct cluster *c = s->c;
+    c->ops_started++;
+    c->result->operations++;
+    if (c->ops_started >= c->nemesis_at && c->nemesis != NULL) {
+        task_wake(c->nemesis);
+    }
+}
+
+/* Up to `count` operations from *next on, sent together. */
+static void one_round(struct session *s, uint64_t *next, uint64_t count)
+{
+    const struct plan *plan = s->c->plan;
+    uint64_t ops = plan_get(plan, PLAN_OPS);
+    while (!dial(s)) {
+        if (s->c->world.failure.set) {
+            return;
+        }
+    }
+    enum status st = ST_OK;
+    for (uint64_t i = 0; i < count && *next < ops; *next += s->me->stride) {
+        if (plan_skips(&plan->ops, 0, *next)) {
+            continue;
+        }
+        struct wop *w = op_new(s);
+        draw_op(s, w, *next);
+        w->call = now(s);
+        note_start(s);
+        if (st == ST_OK) {
+            st = queue_op(s, w);
+        }
+        i++;
+    }
+    if (st != ST_OK) {
+        hang_up(s);
+        return;
+    }
+    (void)exchange(s); /* its failure is in the history already */
+}
+
+static void work(struct session *s)
+{
+    const struct plan *plan = s->c->plan;
+    uint64_t next = s->me->first;
+    while (next < plan_get(plan, PLAN_OPS)) {
+        one_round(s, &next, 1 + choose(&s->own, plan_get(plan, PLAN_PIPELINE)));
+        if (s->open && world_fault(&s->c->world, &s->own, PLAN_GARBAGE)) {
+            send_garbage(s);
+        }
+        if (s->open && world_fault(&s->c->world, &s->own, PLAN_SLOW_READ)) {
+            read_slowly(s);
+        }
+        pause_ns(s, choose(&s->own, plan_get(plan, PLAN_THINK_US) + 1) * NS_PER_US);
+    }
+}
+
+/* ---- the verifier: reads every key once all is healed ---- */
+
+static void verify_key(struct session *s, const char *key, int *tries)
+{
+    while (*tries > 0 && !s->c->world.failure.set) {
+        if (!dial(s)) {
+            (*tries)--;
+            continue;
+        }
+        struct wop *w = op_new(s);
+        *w = (struct wop){.kind = W_GET, .part_count = 1, .ordinal = UINT32_MAX};
+        (void)snprintf(w->parts[0].key, sizeof w->parts[0].key, "%s", key);
+        w->call = now(s);
+        if (queue_op(s, w) == ST_OK && exchange(s)) {
+            return;
+        }
+        hang_up(s);
+        (*tries)--;
+    }
+    s->me->failed = true;
+}
+
+static void verify(struct session *s)
+{
+    char key[32];
+    int tries = 200;
+    for (uint64_t i = 0; i < plan_get(s->c->plan, PLAN_KEYS); i++) {
+        workload_key(i, key, sizeof key);
+        verify_key(s, key, &tries);
+    }
+    for (int i = 0; i < 6; i++) {
+        (void)snprintf(key, sizeof key, "a%03d", i);
+        verify_key(s, key, &tries);
+    }
+}
+
+int workload_main(struct env *env, int argc, char **argv)
+{
+    struct client *me = proc_of(env)->user;
+    struct cluster *c = me->cluster;
+    struct session s = {.me = me, .env = env, .c = c};
+    uint64_t keys = plan_get(c->plan, PLAN_KEYS);
+    (void)argc;
+    (void)argv;
+    buf_init(&s.text, c->world.mem);
+    s.seen = mem_zalloc(c->world.mem, (size_t)keys * sizeof *s.seen);
+    for (uint64_t i = 0; i < keys; i++) {
+        buf_init(&s.seen[i], c->world.mem);
+    }
+    chooser_stream_init(&s.own, &c->world.chooser, CHOOSE_WORKLOAD,
+                        (uint64_t)(me->number + 1) << 40);
+    if (me->verifier) {
+        verify(&s);
+    } else {
+        work(&s);
+    }
+    hang_up(&s);
+    for (uint64_t i = 0; i < keys; i++) {
+        buf_release(&s.seen[i]);
+    }
+    mem_release(c->world.mem, s.seen);
+    mem_release(c->world.mem, s.ops);
+    buf_release(&s.text);
+    me->done = true;
+    c->clients_running--;
+    task_wake(c->director);
+    return 0;
+}

@@ -1,0 +1,25 @@
+/* simck.c - the simulator's ck_fail(): ends the simulated process that was running and fails the
+ * run; outside any process it is a bug of the testbed itself. */
+#include "base/ck.h"
+#include "sim/proc.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+_Noreturn void ck_fail(const char *file, int line, const char *expr)
+{
+    struct world *w = world_current();
+    struct proc *p = w != NULL ? proc_current(w) : NULL;
+    if (p == NULL || p->state != PROC_RUNNING) {
+        (void)fprintf(stderr, "tinykv-sim: a bug in the simulator: %s:%d: CK(%s)\n", file, line,
+                      expr);
+        exit(3);
+    }
+    while (*file == '.' || *file == '/') {
+        file++; /* the build's way to the source */
+    }
+    char why[160];
+    (void)snprintf(why, sizeof why, "%s:%d: CK(%s)", file, line, expr);
+    world_fail(w, "assertion", "%s: %s", p->name, why);
+    proc_die_now(p, why);
+}

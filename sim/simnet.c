@@ -1,0 +1,390 @@
+/* simnet.c - sockets of the simulated network; see simnet.h. */
+#include "sim/simnet.h"
+
+#include "base/ck.h"
+#include "sim/simnet_int.h"
+
+#include <string.h>
+
+#define PORT_FIRST 32768
+#define PORT_LAST  60999
+#define NS_PER_MS  1000000u
+
+struct simnet *simnet_new(struct world *w)
+{
+    struct simnet *n = mem_zalloc(w->mem, sizeof *n);
+    n->world = w;
+    list_init(&n->socks);
+    list_init(&n->conns);
+    chooser_stream_init(&n->time, &w->chooser, CHOOSE_NET_TIME, 0);
+    return n;
+}
+
+struct simsock *simsock_new(struct simnet *n, struct host *h, enum sock_state state)
+{
+    struct simsock *s = mem_zalloc(n->world->mem, sizeof *s);
+    s->net = n;
+    s->host = h;
+    s->id = ++n->ids;
+    s->state = state;
+    list_init(&s->queue);
+    list_init(&s->queue_link);
+    list_init(&s->watchers);
+    list_insert(&n->socks, &s->link);
+    return s;
+}
+
+void simsock_free(struct simsock *s)
+{
+    simsock_unwatch(s);
+    list_remove(&s->link);
+    list_remove(&s->queue_link);
+    mem_release(s->net->world->mem, s);
+}
+
+uint64_t simsock_id(const struct simsock *s)
+{
+    return s->conn != NULL ? s->conn->id : s->id;
+}
+
+/* Every connection is over, whatever is still on its way. */
+void simnet_free(struct simnet *n)
+{
+    while (!list_empty(&n->conns)) {
+        struct simconn *c = LIST_ENTRY(n->conns.next, struct simconn, link);
+        for (int i = 0; i < 2; i++) {
+            if (c->side[i] != NULL) {
+                c->side[i]->gone = true;
+                list_remove(&c->side[i]->queue_link);
+            }
+            timers_remove(&n->world->sched.timers, &c->half[i].timer);
+        }
+        timers_remove(&n->world->sched.timers, &c->handshake);
+        simconn_settle(c);
+    }
+    while (!list_empty(&n->socks)) {
+        simsock_free(LIST_ENTRY(n->socks.next, struct simsock, link));
+    }
+    mem_release(n->world->mem, n);
+}
+
+void simnet_host_down(struct simnet *n, struct host *h)
+{
+    for (struct list *l = n->socks.next; l != &n->socks; l = l->next) {
+        struct simsock *s = LIST_ENTRY(l, struct simsock, link);
+        if (s->host == h) {
+            simsock_unwatch(s);
+            list_remove(&s->queue_link);
+            s->gone = true;
+            s->owned = false;
+        }
+    }
+    for (struct list *l = n->conns.next; l != &n->conns;) {
+        struct simconn *c = LIST_ENTRY(l, struct simconn, link);
+        l = l->next;
+        simconn_settle(c);
+    }
+}
+
+/* ---- making connections ---- */
+
+static bool is_any(const struct env_addr *a)
+{
+    static const uint8_t zero[16];
+    return memcmp(a->ip, zero, sizeof zero) == 0;
+}
+
+static void host_addr(const struct host *h, struct env_addr *a)
+{
+    a->family = 4;
+    memset(a->ip, 0, sizeof a->ip);
+    a->ip[0] = 10;
+    a->ip[3] = (uint8_t)h->id;
+}
+
+static bool port_taken(struct simnet *n, const struct host *h, uint16_t port)
+{
+    for (struct list *l = n->socks.next; l != &n->socks; l = l->next) {
+        const struct simsock *s = LIST_ENTRY(l, struct simsock, link);
+        if (s->host == h && s->local.port == port && s->owned && !s->gone &&
+            s->state == SOCK_LISTENING) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static uint16_t port_new(struct simnet *n, struct host *h)
+{
+    for (;;) {
+        uint16_t port = h->port_next;
+        h->port_next = port == PORT_LAST ? PORT_FIRST : (uint16_t)(port + 1);
+        if (!port_taken(n, h, port)) {
+            return port;
+        }
+    }
+}
+
+enum status simsock_listen(struct proc *owner, const struct env_addr *addr, int backlog,
+                           struct simsock **sock)
+{
+    struct simnet *n = owner->world->net;
+    struct host *h = owner->host;
+    struct env_addr local = *addr;
+    bool loopback = addr->family == 4 && addr->ip[0] == 127;
+    bool own = addr->family == 4 && addr->ip[0] == 10 && addr->ip[3] == h->id;
+    if (!is_any(addr) && !loopback && !own) {
+        return ST_INVAL; /* not an address of this machine */
+    }
+    if (local.port != 0 && port_taken(n, h, local.port)) {
+        return ST_ADDRUSE;
+    }
+    host_addr(h, &local);
+    if (local.port == 0) {
+        local.port = port_new(n, h);
+    }
+    struct simsock *s = simsock_new(n, h, SOCK_LISTENING);
+    uint64_t limit = plan_get(owner->world->plan, PLAN_BACKLOG);
+    s->owned = true;
+    s->local = local;
+    s->backlog = backlog < 1 ? 1 : (uint64_t)backlog < limit ? backlog : (int)limit;
+    *sock = s;
+    return ST_OK;
+}
+
+static bool interrupted(struct proc *owner)
+{
+    return world_fault(owner->world, &owner->net_fault, PLAN_NET_INTR);
+}
+
+enum status simsock_accept(struct proc *owner, struct simsock *listener, struct simsock **sock,
+                           struct env_addr *peer)
+{
+    if (listener->state != SOCK_LISTENING) {
+        return ST_INVAL;
+    }
+    if (list_empty(&listener->queue)) {
+        return ST_AGAIN;
+    }
+    if (interrupted(owner)) {
+        return ST_INTR;
+    }
+    struct simsock *s = LIST_ENTRY(listener->queue.next, struct simsock, queue_link);
+    list_remove(&s->queue_link);
+    listener->queued_count--;
+    s->owned = true;
+    if (s->state == SOCK_DEAD) {
+        simsock_close(s); /* the peer was gone before */
+        return ST_ABORTED;
+    }
+    if (peer != NULL) {
+        *peer = s->remote;
+    }
+    *sock = s;
+    return ST_OK;
+}
+
+enum status simsock_connect(struct proc *owner, const struct env_addr *addr, struct simsock **sock)
+{
+    struct simnet *n = owner->world->net;
+    struct simsock *s = simsock_new(n, owner->host, SOCK_CONNECTING);
+    s->owned = true;
+    s->remote = *addr;
+    if (addr->family == 4 && (addr->ip[0] == 127 || is_any(addr))) {
+        host_addr(owner->host, &s->remote);
+    }
+    host_addr(owner->host, &s->local);
+    s->local.port = port_new(n, owner->host);
+    s->conn = simconn_new(n, s);
+    simconn_connect(s->conn);
+    *sock = s;
+    return ST_INPROGRESS;
+}
+
+enum status simsock_error(struct simsock *s)
+{
+    enum status st = s->error;
+    s->error = ST_OK;
+    return st;
+}
+
+/* ---- bytes ---- */
+
+/* A reset out of nowhere, at one of this side's calls: both sides learn of it. */
+static bool reset_here(struct proc *owner, struct simsock *s)
+{
+    if (!world_fault(owner->world, &owner->net_fault, PLAN_NET_RESET)) {
+        return false;
+    }
+    struct half *out = &s->conn->half[s->side];
+    simconn_send(out, 0, false, true);
+    simsock_break(s, ST_RESET);
+    return true;
+}
+
+/* What a call that could move n bytes moves: now and then fewer, sometimes one. */
+static size_t split(struct proc *owner, size_t n)
+{
+    if (n <= 1 || !world_fault(owner->world, &owner->net_fault, PLAN_NET_SPLIT)) {
+        return n;
+    }
+    return choose(&owner->net_fault, 6) == 0 ? 1 : 1 + (size_t)choose(&owner->net_fault, n);
+}
+
+/* The pending error once, then what a finished stream says. */
+static enum status dead_read(struct simsock *s, size_t *got)
+{
+    *got = 0;
+    return simsock_error(s);
+}
+
+enum status simsock_read(struct proc *owner, struct simsock *s, void *buf, size_t size, size_t *got)
+{
+    if (s->state == SOCK_LISTENING || s->state == SOCK_CONNECTING) {
+        return s->state == SOCK_CONNECTING ? ST_AGAIN : ST_NOTCONN;
+    }
+    struct half *in = &s->conn->half[1 - s->side];
+    if (interrupted(owner)) {
+        return ST_INTR;
+    }
+    if (s->state == SOCK_OPEN && reset_here(owner, s)) {
+        return dead_read(s, got);
+    }
+    size_t n = in->in.size < size ? in->in.size : size;
+    if (n > 0) {
+        n = split(owner, n);
+        memcpy(buf, in->in.data, n);
+        buf_consume(&in->in, n);
+        *got = n;
+        if (in->timer.at == 0 && in->head < in->count && s->state == SOCK_OPEN) {
+            simconn_deliver(in); /* the window opens */
+        }
+        return ST_OK;
+    }
+    if (s->state == SOCK_DEAD) {
+        return dead_read(s, got);
+    }
+    *got = 0;
+    return in->fin_in ? ST_OK : ST_AGAIN;
+}
+
+static enum status write_checks(struct proc *owner, struct simsock *s)
+{
+    if (s->state == SOCK_LISTENING) {
+        return ST_NOTCONN;
+    }
+    if (s->state == SOCK_CONNECTING) {
+        return ST_AGAIN;
+    }
+    if (interrupted(owner)) {
+        return ST_INTR;
+    }
+    if (s->state == SOCK_DEAD || reset_here(owner, s)) {
+        enum status st = simsock_error(s);
+        return st != ST_OK ? st : ST_PIPE;
+    }
+    return s->conn->half[s->side].fin_sent ? ST_PIPE : ST_OK;
+}
+
+enum status simsock_write(struct proc *owner, struct simsock *s, const struct env_slice *parts,
+                          int count, size_t *put)
+{
+    enum status st = write_checks(owner, s);
+    if (st != ST_OK) {
+        return st;
+    }
+    struct half *out = &s->conn->half[s->side];
+    size_t cap = simnet_buffer(s->net);
+    size_t room = cap > out->fly.size ? cap - out->fly.size : 0;
+    size_t total = 0;
+    for (int i = 0; i < count; i++) {
+        total += parts[i].size;
+    }
+    if (room == 0 && total > 0) {
+        return ST_AGAIN;
+    }
+    size_t n = split(owner, total < room ? total : room);
+    size_t left = n;
+    for (int i = 0; i < count && left > 0; i++) {
+        size_t part = parts[i].size < left ? parts[i].size : left;
+        st = buf_append(&out->fly, parts[i].data, part);
+        CK(st == ST_OK);
+        left -= part;
+    }
+    if (n > 0) {
+        simconn_send(out, n, false, false);
+    }
+    *put = n;
+    return ST_OK;
+}
+
+enum status simsock_shutdown(struct simsock *s)
+{
+    if (s->state == SOCK_DEAD) {
+        return ST_NOTCONN;
+    }
+    if (s->state != SOCK_OPEN) {
+        return ST_NOTCONN;
+    }
+    struct half *out = &s->conn->half[s->side];
+    if (!out->fin_sent) {
+        out->fin_sent = true;
+        simconn_send(out, 0, true, false);
+        simsock_notify(s, ENV_OUT | (simsock_ready(s) & ENV_HUP));
+    }
+    return ST_OK;
+}
+
+enum status simsock_option(struct simsock *s, enum env_sockopt option, int value)
+{
+    if (value < 0) {
+        return ST_INVAL;
+    }
+    if (option == ENV_OPT_USER_TIMEOUT_MS) {
+        s->user_timeout_ns = (uint64_t)value * NS_PER_MS;
+    }
+    return ST_OK; /* the others change no behaviour that this network has */
+}
+
+void simsock_local(const struct simsock *s, struct env_addr *addr)
+{
+    *addr = s->local;
+}
+
+static void close_listener(struct simsock *s)
+{
+    while (!list_empty(&s->queue)) {
+        struct simsock *waiting = LIST_ENTRY(s->queue.next, struct simsock, queue_link);
+        list_remove(&waiting->queue_link);
+        if (waiting->state == SOCK_OPEN) {
+            simconn_send(&waiting->conn->half[1], 0, false, true);
+            waiting->state = SOCK_DEAD;
+        }
+        simconn_settle(waiting->conn);
+    }
+    simsock_free(s);
+}
+
+void simsock_close(struct simsock *s)
+{
+    simsock_unwatch(s);
+    if (s->gone) {
+        return; /* it went with its machine */
+    }
+    s->owned = false;
+    if (s->state == SOCK_LISTENING) {
+        close_listener(s);
+        return;
+    }
+    struct half *out = &s->conn->half[s->side];
+    const struct half *in = &s->conn->half[1 - s->side];
+    if (s->state == SOCK_OPEN) {
+        if (in->in.size > 0) {
+            simconn_send(out, 0, false, true);
+        } else if (!out->fin_sent) {
+            out->fin_sent = true;
+            simconn_send(out, 0, true, false);
+        }
+    }
+    simconn_settle(s->conn);
+}

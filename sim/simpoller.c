@@ -1,0 +1,232 @@
+/* simpoller.c - the simulated epoll; see simnet.h. */
+#include "base/ck.h"
+#include "sim/simnet_int.h"
+
+unsigned simsock_ready(const struct simsock *s)
+{
+    if (s->state == SOCK_LISTENING) {
+        return list_empty(&s->queue) ? 0 : ENV_IN;
+    }
+    if (s->state == SOCK_CONNECTING) {
+        return 0;
+    }
+    if (s->state == SOCK_DEAD) {
+        return ENV_IN | ENV_OUT | ENV_HUP | (s->error != ST_OK ? (unsigned)ENV_ERR : 0);
+    }
+    const struct half *out = &s->conn->half[s->side];
+    const struct half *in = &s->conn->half[1 - s->side];
+    unsigned ready = 0;
+    if (in->in.size > 0 || in->fin_in) {
+        ready |= ENV_IN;
+    }
+    if (out->fin_sent || out->fly.size < simnet_buffer(s->net)) {
+        ready |= ENV_OUT;
+    }
+    if (in->fin_in && out->fin_sent) {
+        ready |= ENV_HUP;
+    }
+    return ready;
+}
+
+static void poller_poke(struct simpoller *p)
+{
+    (void)proc_wake_all(p->owner, WAIT_POLLER, p); /* nobody may be waiting */
+}
+
+void simsock_notify(struct simsock *s, unsigned what)
+{
+    for (struct list *l = s->watchers.next; l != &s->watchers; l = l->next) {
+        struct interest *i = LIST_ENTRY(l, struct interest, by_sock);
+        unsigned relevant = what & (i->mask | ENV_ERR | ENV_HUP);
+        if (relevant == 0) {
+            continue;
+        }
+        i->arrived |= relevant;
+        if (list_empty(&i->ready)) {
+            list_insert(&i->poller->ready, &i->ready);
+        }
+        poller_poke(i->poller);
+    }
+}
+
+static void interest_free(struct interest *i)
+{
+    list_remove(&i->by_poller);
+    list_remove(&i->by_sock);
+    list_remove(&i->ready);
+    mem_release(i->poller->owner->world->mem, i);
+}
+
+void simsock_unwatch(struct simsock *s)
+{
+    while (!list_empty(&s->watchers)) {
+        interest_free(LIST_ENTRY(s->watchers.next, struct interest, by_sock));
+    }
+}
+
+struct simpoller *simpoller_new(struct proc *owner)
+{
+    struct simpoller *p = mem_zalloc(owner->world->mem, sizeof *p);
+    p->owner = owner;
+    list_init(&p->interests);
+    list_init(&p->ready);
+    list_insert(&owner->pollers, &p->link);
+    return p;
+}
+
+void simpoller_free(struct simpoller *p)
+{
+    while (!list_empty(&p->interests)) {
+        interest_free(LIST_ENTRY(p->interests.next, struct interest, by_poller));
+    }
+    list_remove(&p->link);
+    mem_release(p->owner->world->mem, p);
+}
+
+enum status simpoller_set(struct simpoller *p, struct simsock *s, unsigned interest, uint64_t token)
+{
+    struct interest *i = NULL;
+    for (struct list *l = s->watchers.next; l != &s->watchers; l = l->next) {
+        struct interest *at = LIST_ENTRY(l, struct interest, by_sock);
+        i = at->poller == p ? at : i;
+    }
+    if (interest == 0) {
+        if (i == NULL) {
+            return ST_NOENT;
+        }
+        interest_free(i);
+        return ST_OK;
+    }
+    if (i == NULL) {
+        i = mem_zalloc(p->owner->world->mem, sizeof *i);
+        i->poller = p;
+        i->sock = s;
+        list_init(&i->ready);
+        list_insert(&p->interests, &i->by_poller);
+        list_insert(&s->watchers, &i->by_sock);
+    }
+    i->mask = interest;
+    i->token = token;
+    i->arrived = 0;
+    simsock_notify(s, simsock_ready(s)); /* what is ready already counts as arriving */
+    return ST_OK;
+}
+
+/* What this interest reports now; 0 takes it off the ready list. */
+static unsigned reportable(struct interest *i)
+{
+    unsigned now = simsock_ready(i->sock) & (i->mask | ENV_ERR | ENV_HUP);
+    return (i->mask & ENV_EDGE) != 0 ? now & i->arrived : now;
+}
+
+/* Up to max of the events there are, in a drawn order; the rest stays for the next wait. */
+static int collect(struct simpoller *p, struct env_event *events, int max)
+{
+    struct chooser_stream *s = &p->owner->net_fault;
+    uint64_t ready = 0;
+    for (struct list *l = p->ready.next; l != &p->ready;) {
+        struct interest *i = LIST_ENTRY(l, struct interest, ready);
+        l = l->next;
+        if (reportable(i) == 0) {
+            list_remove(&i->ready);
+        } else {
+            ready++;
+        }
+    }
+    uint64_t want = ready < (uint64_t)max ? ready : (uint64_t)max;
+    if (want > 1 && choose_chance(s, 250000)) {
+        want = 1 + choose(s, want);
+    }
+    int count = 0;
+    for (uint64_t left = ready; (uint64_t)count < want; left--) {
+        uint64_t k = choose(s, left);
+        struct list *l = p->ready.next;
+        while (k-- > 0) {
+            l = l->next;
+        }
+        struct interest *i = LIST_ENTRY(l, struct interest, ready);
+        events[count++] = (struct env_event){i->token, reportable(i)};
+        i->arrived = 0;
+        /* To the end: those not drawn yet stay in front. */
+        list_remove(&i->ready);
+        list_insert(&p->ready, &i->ready);
+    }
+    return count;
+}
+
+/* Readiness that is not there, for one socket that somebody reads. */
+static int spurious(struct simpoller *p, struct env_event *events)
+{
+    uint64_t n = 0;
+    for (struct list *l = p->interests.next; l != &p->interests; l = l->next) {
+        n++;
+    }
+    if (n == 0 || !world_fault(p->owner->world, &p->owner->net_fault, PLAN_NET_SPURIOUS)) {
+        return 0;
+    }
+    uint64_t k = choose(&p->owner->net_fault, n);
+    struct list *l = p->interests.next;
+    while (k-- > 0) {
+        l = l->next;
+    }
+    const struct interest *i = LIST_ENTRY(l, struct interest, by_poller);
+    bool deciding = i->sock->state == SOCK_CONNECTING; /* epoll never lies about a connect */
+    if (deciding || (i->mask & ENV_IN) == 0) {
+        return 0;
+    }
+    events[0] = (struct env_event){i->token, ENV_IN};
+    return 1;
+}
+
+enum status simpoller_wait(struct simpoller *p, struct env_event *events, int max, uint64_t mono_ns,
+                           int *count)
+{
+    struct world *w = p->owner->world;
+    CK(max > 0);
+    *count = 0;
+    if (world_fault(w, &p->owner->net_fault, PLAN_NET_INTR)) {
+        return ST_INTR;
+    }
+    *count = spurious(p, events);
+    while (*count == 0) {
+        *count = collect(p, events, max);
+        if (*count > 0 || p->woken || host_mono(p->owner->host) >= mono_ns) {
+            break;
+        }
+        uint64_t when = mono_ns == ENV_NEVER ? ENV_NEVER : host_when(p->owner->host, mono_ns);
+        (void)task_park(&w->sched, WAIT_POLLER, p, when); /* the loop looks at the clock */
+    }
+    p->woken = false;
+    return ST_OK;
+}
+
+void simpoller_wake(struct simpoller *p)
+{
+    p->woken = true;
+    poller_poke(p);
+}
+
+void simpoller_subscribe_stop(struct simpoller *p)
+{
+    p->wants_stop = true;
+    if (p->owner->stop_requested) {
+        simpoller_wake(p);
+    }
+}
+
+void simpoller_stop(struct simpoller *p)
+{
+    if (p->wants_stop) {
+        simpoller_wake(p);
+    }
+}
+
+struct list *simpoller_link(struct simpoller *p)
+{
+    return &p->link;
+}
+
+struct simpoller *simpoller_of_link(struct list *link)
+{
+    return LIST_ENTRY(link, struct simpoller, link);
+}
