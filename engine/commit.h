@@ -1,0 +1,42 @@
+/* commit.h - how a change gets in: the queue of writers, groups of them, and log rotation.
+ *
+ * Writers queue. The one at the head leads: it makes room, takes as many of those behind it as are
+ * reasonable, writes one record for each batch in one append, syncs once if any of them wants that,
+ * puts the entries into the active table, makes them visible by raising the sequence, and wakes
+ * the others. Everything that can fail for lack of memory is done before the log is touched.
+ *
+ * Invariants
+ *   C1  a record is in the log, and synced if that was asked for, before its changes are visible
+ *   C2  after a failed append or sync nothing is appended to that log (db_break)
+ *   C3  the log being left is synced to its end before the next one exists (so no later change
+ *       can survive an earlier one)
+ *
+ * Failure: the group's writers all get the status; none of their changes becomes visible. */
+#ifndef ENGINE_COMMIT_H
+#define ENGINE_COMMIT_H
+
+#include "engine/db.h"
+
+/* One request; lives on its caller's stack. Zero it, fill the first part, run it. */
+struct commit {
+    struct slice batch; /* encoded; or else, when count is 1, a single change: */
+    struct batch_entry entry;
+    uint32_t count; /* changes; 0: nothing but what follows */
+    bool sync;
+    bool rotate; /* leave the active table, if it holds anything; count is 0 */
+
+    uint64_t sequence; /* out: of its last change */
+
+    /* private */
+    struct list link;
+    struct env_cond turn;
+    bool done;
+    enum status st;
+    uint64_t first;         /* sequence */
+    struct skl_node *nodes; /* made, not linked; chained by next[0] */
+    uint64_t end;           /* offset behind its record in the log */
+};
+
+NODISCARD enum status commit_run(struct tkv *db, struct commit *c);
+
+#endif

@@ -1,0 +1,85 @@
+/* tkv_batch.c - the public face of batches; see tkv.h. */
+#include "base/ck.h"
+#include "engine/batch.h"
+#include "engine/tkv_impl.h"
+
+enum tkv_status tkv_batch_new(struct env *env, struct tkv_batch **batch)
+{
+    struct tkv_batch *b = env_alloc(env, sizeof *b);
+    if (b == NULL) {
+        return TKV_NOMEM;
+    }
+    b->env = env;
+    buf_init(&b->bytes, &env->mem);
+    enum status st = buf_reserve(&b->bytes, BATCH_HEAD);
+    if (st != ST_OK) {
+        tkv_batch_free(b);
+        return TKV_NOMEM;
+    }
+    tkv_batch_clear(b);
+    *batch = b;
+    return TKV_OK;
+}
+
+void tkv_batch_free(struct tkv_batch *batch)
+{
+    if (batch != NULL) {
+        buf_release(&batch->bytes);
+        env_release(batch->env, batch);
+    }
+}
+
+void tkv_batch_clear(struct tkv_batch *batch)
+{
+    batch_put_head(batch->bytes.data, 0);
+    batch->bytes.size = BATCH_HEAD;
+}
+
+static enum tkv_status add(struct tkv_batch *batch, const struct batch_entry *e)
+{
+    if (e->key.size > TKV_KEY_MAX || e->value.size > TKV_VALUE_MAX) {
+        return TKV_TOOBIG;
+    }
+    return tkv_impl_status(batch_add(&batch->bytes, e));
+}
+
+enum tkv_status tkv_batch_put(struct tkv_batch *batch, const void *key, size_t key_size,
+                              const void *value, size_t value_size)
+{
+    struct batch_entry e = {BATCH_PUT, slice_of(key, key_size), slice_of(value, value_size)};
+    return add(batch, &e);
+}
+
+enum tkv_status tkv_batch_delete(struct tkv_batch *batch, const void *key, size_t key_size)
+{
+    struct batch_entry e = {BATCH_DELETE, slice_of(key, key_size), slice_of(NULL, 0)};
+    return add(batch, &e);
+}
+
+uint32_t tkv_batch_count(const struct tkv_batch *batch)
+{
+    return batch_count(buf_slice(&batch->bytes));
+}
+
+const void *tkv_batch_data(const struct tkv_batch *batch, size_t *size)
+{
+    *size = batch->bytes.size;
+    return batch->bytes.data;
+}
+
+enum tkv_status tkv_batch_walk(const void *data, size_t size, tkv_batch_fn *each, void *arg)
+{
+    struct batch_walk w;
+    struct batch_entry e;
+    bool more = true;
+    enum status st = batch_walk_init(&w, slice_of(data, size));
+    while (st == ST_OK && more) {
+        st = batch_walk_next(&w, &e, &more);
+        /* an empty value is not a missing one: callers tell a delete by NULL */
+        const void *value = e.type == BATCH_DELETE ? NULL : e.value.data;
+        if (st == ST_OK && more && !each(arg, e.key.data, e.key.size, value, e.value.size)) {
+            break;
+        }
+    }
+    return tkv_impl_status(st);
+}

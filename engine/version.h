@@ -1,0 +1,49 @@
+/* version.h - what readers see: the tables that together hold every entry, newest first.
+ *
+ * tables[0] is the active memtable, the last one the base, full ones lie between. A version never
+ * changes once it is installed; a reader holds a reference while it looks. */
+#ifndef ENGINE_VERSION_H
+#define ENGINE_VERSION_H
+
+#include "engine/memtable.h"
+
+struct version {
+    struct env *env; /* borrowed */
+    uint64_t refs;   /* atomic */
+    size_t cap;
+    size_t count;              /* at least 2 once it is installed */
+    struct memtable *tables[]; /* a reference to each is held */
+};
+
+/* An empty one with room for cap tables, and one reference, the caller's. */
+NODISCARD enum status version_new(struct env *env, size_t cap, struct version **version);
+
+/* Adds a table behind the others and takes a reference of it. */
+void version_add(struct version *v, struct memtable *t);
+
+void version_ref(struct version *v);
+void version_unref(struct version *v); /* NULL is harmless */
+
+/* The newest version of key that is no newer than sequence, a delete too, and the table that owns
+ * it; NULL: none. */
+const struct skl_node *version_get(const struct version *v, struct slice key, uint64_t sequence,
+                                   struct memtable **owner);
+
+/* Full tables that wait to be merged into the base. */
+static inline size_t version_full(const struct version *v)
+{
+    return v->count - 2;
+}
+
+static inline struct memtable *version_active(const struct version *v)
+{
+    return v->tables[0];
+}
+
+/* Bytes that its tables hold. */
+uint64_t version_bytes(const struct version *v);
+
+/* Every table is well formed, and newer tables hold newer sequences. O(n); for CK_SLOW. */
+bool version_check(const struct version *v);
+
+#endif

@@ -1,0 +1,194 @@
+/* wal.c - see wal.h. */
+#include "engine/wal.h"
+
+#include "base/ck.h"
+#include "base/code.h"
+#include "env/fullio.h"
+
+/* Walks the bytes of several parts as one run. */
+struct cursor {
+    const struct env_slice *parts;
+    int count;
+    size_t skip; /* of parts[0], done */
+};
+
+enum status wal_init(struct wal *w, struct env *env)
+{
+    *w = (struct wal){.env = env, .fd = -1};
+    w->hardware_crc = (env_cpu_features(env) & ENV_CPU_CRC32C) != 0;
+    w->stage = env_alloc(env, WAL_STAGE);
+    return w->stage != NULL ? ST_OK : ST_NOMEM;
+}
+
+void wal_release(struct wal *w)
+{
+    if (w->env != NULL) {
+        wal_shut(w);
+        env_release(w->env, w->stage);
+    }
+    *w = (struct wal){.fd = -1};
+}
+
+void wal_shut(struct wal *w)
+{
+    if (w->fd >= 0) {
+        (void)env_fd_close(w->env, w->fd); /* what counts has been synced, the rest is lost */
+        w->fd = -1;
+    }
+    w->staged = 0;
+}
+
+enum status wal_flush(struct wal *w)
+{
+    CK(w->fd >= 0);
+    if (w->staged == 0) {
+        return ST_OK;
+    }
+    struct env_slice all = {w->stage, w->staged};
+    size_t put = 0;
+    w->staged = 0;
+    return fullio_append(w->env, w->fd, &all, 1, &put);
+}
+
+enum status wal_sync(struct wal *w)
+{
+    enum status st = wal_flush(w);
+    if (st != ST_OK) {
+        return st;
+    }
+    st = env_file_datasync(w->env, w->fd);
+    if (st == ST_OK) {
+        w->synced = w->size;
+    }
+    return st;
+}
+
+/* Copies the next size bytes of c to p. */
+static void cursor_copy(struct cursor *c, char *p, size_t size)
+{
+    while (size > 0) {
+        CK(c->count > 0);
+        size_t left = c->parts[0].size - c->skip;
+        size_t n = left < size ? left : size;
+        if (n > 0) {
+            memcpy(p, (const char *)c->parts[0].data + c->skip, n);
+        }
+        p += n;
+        size -= n;
+        c->skip += n;
+        if (c->skip == c->parts[0].size) {
+            c->parts++;
+            c->count--;
+            c->skip = 0;
+        }
+    }
+}
+
+/* Zeros up to the next block when no fragment fits in this one. */
+static void stage_padding(struct wal *w)
+{
+    size_t left = WALFMT_BLOCK - (size_t)(w->size % WALFMT_BLOCK);
+    if (left < WALFMT_FRAG) {
+        CK(w->staged + left <= WAL_STAGE);
+        memset(w->stage + w->staged, 0, left);
+        w->staged += left;
+        w->size += left;
+    }
+}
+
+/* Stages one fragment with the next size bytes of c; there is room for it. */
+static void stage_fragment(struct wal *w, uint8_t type, uint64_t sequence, uint64_t synced,
+                           struct cursor *c, size_t size)
+{
+    CK(w->staged + WALFMT_FRAG + size <= WAL_STAGE);
+    struct walfmt_frag f = {.size = (uint16_t)size,
+                            .type = type,
+                            .number = (uint32_t)w->number,
+                            .epoch = w->epoch,
+                            .sequence = sequence,
+                            .synced = synced};
+    char *at = w->stage + w->staged;
+    walfmt_put_frag(at, &f);
+    cursor_copy(c, at + WALFMT_FRAG, size);
+    code_put32(at, walfmt_crc(w->hardware_crc, at, w->number, w->size));
+    w->staged += WALFMT_FRAG + size;
+    w->size += WALFMT_FRAG + size;
+}
+
+enum status wal_create(struct wal *w, const char *path, const struct walfmt_head *head)
+{
+    CK(w->fd < 0);
+    enum status st = env_file_open(w->env, path, ENV_WRITE | ENV_CREATE | ENV_EXCLUSIVE, &w->fd);
+    if (st != ST_OK) {
+        w->fd = -1;
+        return st;
+    }
+    w->number = head->number;
+    w->epoch = (uint32_t)env_random_u64(w->env);
+    w->size = 0;
+    w->synced = 0;
+    w->staged = 0;
+    char payload[WALFMT_HEAD];
+    walfmt_put_head(payload, head);
+    struct env_slice part = {payload, sizeof payload};
+    struct cursor c = {&part, 1, 0};
+    stage_fragment(w, WALFMT_HEADER, 0, 0, &c, sizeof payload);
+    return ST_OK;
+}
+
+/* Room in the stage for padding and a fragment of any size. */
+static enum status stage_room(struct wal *w)
+{
+    return WAL_STAGE - w->staged < WALFMT_BLOCK + WALFMT_FRAG ? wal_flush(w) : ST_OK;
+}
+
+static uint8_t fragment_type(bool first, bool last)
+{
+    return first ? (last ? WALFMT_FULL : WALFMT_FIRST) : (last ? WALFMT_LAST : WALFMT_MIDDLE);
+}
+
+enum status wal_append(struct wal *w, uint64_t sequence, const struct env_slice *parts, int count)
+{
+    struct cursor c = {parts, count, 0};
+    size_t left = 0;
+    for (int i = 0; i < count; i++) {
+        left += parts[i].size;
+    }
+    CK(w->fd >= 0);
+    for (bool first = true; first || left > 0; first = false) {
+        enum status st = stage_room(w);
+        if (st != ST_OK) {
+            return st;
+        }
+        stage_padding(w);
+        size_t room = WALFMT_BLOCK - (size_t)(w->size % WALFMT_BLOCK) - WALFMT_FRAG;
+        size_t size = left < room ? left : room;
+        left -= size;
+        stage_fragment(w, fragment_type(first, left == 0), sequence, w->synced, &c, size);
+    }
+    return ST_OK;
+}
+
+/* Stages a fragment without payload. */
+static enum status append_empty(struct wal *w, uint8_t type, uint64_t sequence, uint64_t synced)
+{
+    CK(w->fd >= 0);
+    enum status st = stage_room(w);
+    if (st != ST_OK) {
+        return st;
+    }
+    stage_padding(w);
+    struct cursor none = {NULL, 0, 0};
+    stage_fragment(w, type, sequence, synced, &none, 0);
+    return ST_OK;
+}
+
+enum status wal_append_mark(struct wal *w)
+{
+    return append_empty(w, WALFMT_MARK, 0, w->synced);
+}
+
+enum status wal_append_trail(struct wal *w, uint64_t sequence, uint64_t count)
+{
+    return append_empty(w, WALFMT_TRAIL, sequence, count);
+}

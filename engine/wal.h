@@ -1,0 +1,67 @@
+/* wal.h - writes one log (or base file): records cut into fragments, gathered, appended, synced.
+ *
+ * Records are staged in memory and go to the file when wal_flush() says so or the stage is full,
+ * so that a group of them is one append. What a record says in `synced` is how far the
+ * file was known to be on the medium when it was staged.
+ *
+ * Invariants
+ *   W1  a file is made, never opened again: nothing is appended to what an older process wrote
+ *   W2  after any failure the file is not written or synced again: the caller shuts it
+ *   W3  synced <= size, and it moves only when a sync of all that was flushed has succeeded
+ *
+ * Failure: statuses of the file calls; ST_NOMEM from wal_init only. One thread at a time. */
+#ifndef ENGINE_WAL_H
+#define ENGINE_WAL_H
+
+#include "engine/walfmt.h"
+#include "env/env.h"
+
+#define WAL_STAGE (2 * WALFMT_BLOCK) /* holds any fragment besides what waits */
+
+struct wal {
+    struct env *env; /* borrowed */
+    char *stage;     /* owned; WAL_STAGE bytes */
+    size_t staged;
+    int fd; /* -1: no file */
+    bool hardware_crc;
+    uint32_t epoch;
+    uint64_t number;
+    uint64_t size;   /* of the file with what is staged */
+    uint64_t synced; /* on the medium for sure */
+};
+
+/* No file yet. */
+NODISCARD enum status wal_init(struct wal *w, struct env *env);
+
+/* Closes the file if there is one and frees the stage. Safe on a zeroed struct. */
+void wal_release(struct wal *w);
+
+/* Makes the file at path, which must not exist, and stages its header. head->number counts.
+ * The name is not durable yet. On failure there is no file open, but one may exist. */
+NODISCARD enum status wal_create(struct wal *w, const char *path, const struct walfmt_head *head);
+
+/* Stages one record: the parts one after another. May flush. */
+NODISCARD enum status wal_append(struct wal *w, uint64_t sequence, const struct env_slice *parts,
+                                 int count);
+
+/* Stages a mark: ends the opening of a log, and says how far it is synced. */
+NODISCARD enum status wal_append_mark(struct wal *w);
+
+/* Stages the end of a base file of count entries that covers everything up to sequence. */
+NODISCARD enum status wal_append_trail(struct wal *w, uint64_t sequence, uint64_t count);
+
+/* Hands what is staged to the file. */
+NODISCARD enum status wal_flush(struct wal *w);
+
+/* Flushes, and waits until all of it is on the medium. */
+NODISCARD enum status wal_sync(struct wal *w);
+
+/* Closes the file, whatever state it is in; what is staged is dropped. Harmless without one. */
+void wal_shut(struct wal *w);
+
+static inline bool wal_is_open(const struct wal *w)
+{
+    return w->fd >= 0;
+}
+
+#endif
