@@ -7,6 +7,7 @@
 #include "tests/test_env.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -57,9 +58,14 @@ static void test_file__open_refuses_bad_flags_and_paths(void)
     EXPECT(env_file_open(t.env, "f/x", ENV_READ, &fd) == ST_NOTDIR);
     EXPECT(env_file_open(t.env, "", ENV_READ, &fd) == ST_NOENT);
     EXPECT(env_file_open(t.env, "none/x", ENV_WRITE | ENV_CREATE, &fd) == ST_NOENT);
-    memset(longest, 'a', sizeof longest);
+    for (size_t i = 0; i < ENV_PATH_MAX; i += 2) {
+        memcpy(longest + i, "./", 2);
+    }
     longest[ENV_PATH_MAX] = '\0';
     EXPECT(env_file_open(t.env, longest, ENV_READ, &fd) == ST_NAMETOOLONG);
+    longest[ENV_PATH_MAX - 1] = '\0';
+    EXPECT(env_file_open(t.env, longest, ENV_READ, &fd) == ST_ISDIR); /* the longest that goes */
+    memset(longest, 'a', sizeof longest);
     longest[300] = '\0'; /* a name over 255 bytes */
     EXPECT(env_file_open(t.env, longest, ENV_READ, &fd) == ST_NAMETOOLONG);
     EXPECT(fd == -1);
@@ -109,6 +115,72 @@ static void test_file__descriptors_are_lowest_first(void)
     EXPECT(env_fd_close(t.env, a) == ST_OK);
     EXPECT(env_fd_close(t.env, c) == ST_OK);
     EXPECT(env_fd_close(t.env, d) == ST_OK);
+    tmpdir_release(&t);
+}
+
+/* No descriptor of an Env reaches a program that is started. */
+static void test_file__descriptors_close_on_exec(void)
+{
+    struct tmpdir t;
+    struct env_addr any = {.family = 4, .ip = {127, 0, 0, 1}}, at, peer;
+    struct env_event ev;
+    int fds[6], count = 0;
+    bool inherited[256];
+    for (int fd = 0; fd < 256; fd++) {
+        inherited[fd] = fcntl(fd, F_GETFD) != -1;
+    }
+    tmpdir_init(&t);
+    EXPECT(env_file_open(t.env, "f", RW_NEW, &fds[0]) == ST_OK);
+    EXPECT(env_path_lock(t.env, "l", &fds[1]) == ST_OK);
+    EXPECT(env_poller_open(t.env, &fds[2]) == ST_OK);
+    EXPECT(env_sock_listen(t.env, &any, 1, &fds[3]) == ST_OK);
+    EXPECT(env_sock_local(t.env, fds[3], &at) == ST_OK);
+    enum status st = env_sock_connect(t.env, &at, &fds[4]);
+    EXPECT(st == ST_OK || st == ST_INPROGRESS);
+    EXPECT(env_poller_set(t.env, fds[2], fds[3], ENV_IN, 1) == ST_OK);
+    EXPECT(env_poller_wait(t.env, fds[2], &ev, 1, ENV_NEVER, &count) == ST_OK);
+    EXPECT(env_sock_accept(t.env, fds[3], &fds[5], &peer) == ST_OK);
+    for (int fd = 0; fd < 256; fd++) { /* the Env's own too */
+        int flags = fcntl(fd, F_GETFD);
+        EXPECT(flags == -1 || (flags & FD_CLOEXEC) != 0 || inherited[fd]);
+    }
+    for (int i = 0; i < 6; i++) {
+        EXPECT(env_fd_close(t.env, fds[i]) == ST_OK);
+    }
+    tmpdir_release(&t);
+}
+
+static bool on_no_name(void *arg, const char *name)
+{
+    (void)arg;
+    (void)name;
+    return false;
+}
+
+/* A call that fails, or that gives no descriptor, keeps none. */
+static void test_file__failures_keep_no_descriptor(void)
+{
+    struct tmpdir t;
+    struct env_addr any = {.family = 4, .ip = {127, 0, 0, 1}}, taken;
+    int lock, listener, before, after, none;
+    uint64_t bytes;
+    tmpdir_init(&t);
+    EXPECT(env_path_lock(t.env, "l", &lock) == ST_OK);
+    EXPECT(env_sock_listen(t.env, &any, 1, &listener) == ST_OK);
+    EXPECT(env_sock_local(t.env, listener, &taken) == ST_OK);
+    EXPECT(env_file_open(t.env, "f", ENV_WRITE | ENV_CREATE, &before) == ST_OK);
+    EXPECT(env_fd_close(t.env, before) == ST_OK);
+    EXPECT(env_path_lock(t.env, "l", &none) == ST_BUSY);
+    EXPECT(env_file_open(t.env, ".", ENV_READ, &none) == ST_ISDIR);
+    EXPECT(env_sock_listen(t.env, &taken, 1, &none) == ST_ADDRUSE);
+    EXPECT(env_dir_list(t.env, ".", on_no_name, NULL) == ST_OK);
+    EXPECT(env_dir_sync(t.env, ".") == ST_OK);
+    EXPECT(env_path_free_space(t.env, ".", &bytes) == ST_OK);
+    EXPECT(env_file_open(t.env, "f", ENV_READ, &after) == ST_OK);
+    EXPECT(after == before);
+    EXPECT(env_fd_close(t.env, after) == ST_OK);
+    EXPECT(env_fd_close(t.env, lock) == ST_OK);
+    EXPECT(env_fd_close(t.env, listener) == ST_OK);
     tmpdir_release(&t);
 }
 
@@ -207,7 +279,9 @@ static void test_fullio__appends_many_parts_in_order(void)
     tmpdir_init(&t);
     for (size_t i = 0; i < 500; i++) {
         parts[i] = (struct env_slice){text + 7 * i, i % 8};
-        memset(text + 7 * i, (int)('a' + i % 26), 7);
+        for (size_t k = 0; k < 7; k++) {
+            text[7 * i + k] = (char)(i * 31 + k);
+        }
         memcpy(want + total, parts[i].data, parts[i].size);
         total += parts[i].size;
     }
@@ -274,6 +348,8 @@ static void test_fullio__says_how_far_it_came(void)
     EXPECT(fullio_append(t.env, fd, &part, 1, &n) == ST_BADFD);
     EXPECT(n == 0);
     EXPECT(fullio_append(t.env, fd, NULL, 0, &n) == ST_OK);
+    const struct env_slice empty[2] = {{"", 0}, {NULL, 0}};
+    EXPECT(fullio_append(t.env, fd, empty, 2, &n) == ST_OK);
     EXPECT(fullio_pwrite(t.env, fd, NULL, 0, 0, &n) == ST_OK); /* nothing is asked of the file */
     EXPECT(env_fd_close(t.env, fd) == ST_OK);
     EXPECT(fullio_pread(t.env, fd, &n, 1, 0, &n) == ST_BADFD);
@@ -427,6 +503,8 @@ TAP_MAIN({
     RUN(test_file__open_refuses_bad_flags_and_paths);
     RUN(test_file__open_says_access);
     RUN(test_file__descriptors_are_lowest_first);
+    RUN(test_file__descriptors_close_on_exec);
+    RUN(test_file__failures_keep_no_descriptor);
     RUN(test_file__says_when_descriptors_run_out);
     RUN(test_file__reads_and_writes_at_offsets);
     RUN(test_file__appends_at_the_present_end);

@@ -246,6 +246,25 @@ static void test_sock__listen_errors(void)
     tmpdir_release(&t);
 }
 
+/* Each family listens for itself: the same port can be had for both. */
+static void test_sock__families_do_not_share_a_listener(void)
+{
+    struct tmpdir t;
+    struct env_addr any6 = {.family = 6}, any4 = {.family = 4};
+    int six, four;
+    tmpdir_init(&t);
+    if (env_sock_listen(t.env, &any6, 8, &six) != ST_OK) {
+        SKIP("this machine has no IPv6");
+    } else {
+        EXPECT(env_sock_local(t.env, six, &any6) == ST_OK);
+        any4.port = any6.port;
+        EXPECT(env_sock_listen(t.env, &any4, 8, &four) == ST_OK);
+        EXPECT(env_fd_close(t.env, four) == ST_OK);
+        EXPECT(env_fd_close(t.env, six) == ST_OK);
+    }
+    tmpdir_release(&t);
+}
+
 /* A server that closed first leaves its port in TIME_WAIT; SO_REUSEADDR lets it listen again. */
 static void test_sock__a_restarted_server_gets_its_port(void)
 {
@@ -341,6 +360,7 @@ TAP_MAIN({
     RUN(test_sock__nobody_listening_refuses);
     RUN(test_sock__listen_errors);
     RUN(test_sock__a_restarted_server_gets_its_port);
+    RUN(test_sock__families_do_not_share_a_listener);
     RUN(test_sock__options_are_set);
     RUN(test_sock__wrong_kinds_are_bad_descriptors);
     RUN(test_sock__accept_wants_a_listener);
