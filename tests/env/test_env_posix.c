@@ -8,7 +8,9 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -119,6 +121,44 @@ static void test_random__does_not_repeat(void)
     EXPECT(none == 0);
     env_posix_free(a);
     env_posix_free(b);
+}
+
+static atomic_int alarms;
+
+static void on_alarm(int number)
+{
+    (void)number;
+    atomic_fetch_add(&alarms, 1);
+}
+
+/* A signal a millisecond, without SA_RESTART. */
+static void set_alarms(bool on)
+{
+    struct sigaction act = {.sa_handler = on ? on_alarm : SIG_IGN};
+    struct itimerval every = {{0, on ? 1000 : 0}, {0, on ? 1000 : 0}};
+    EXPECT(sigaction(SIGALRM, &act, NULL) == 0);
+    EXPECT(setitimer(ITIMER_REAL, &every, NULL) == 0);
+}
+
+static void test_signal__sleep_goes_on_and_poller_says_so(void)
+{
+    struct env *e = make_env(NULL);
+    struct env_event ev;
+    int poller, count = 9;
+    enum status st = ST_OK;
+    EXPECT(env_poller_open(e, &poller) == ST_OK);
+    set_alarms(true);
+    uint64_t end = env_clock_mono(e) + 20 * MS;
+    env_sleep_until(e, end);
+    EXPECT(env_clock_mono(e) >= end);
+    EXPECT(atomic_load(&alarms) > 0);
+    while (st == ST_OK) { /* until one falls into the wait */
+        st = env_poller_wait(e, poller, &ev, 1, env_clock_mono(e) + 50 * MS, &count);
+    }
+    EXPECT(st == ST_INTR);
+    set_alarms(false);
+    EXPECT(env_fd_close(e, poller) == ST_OK);
+    env_posix_free(e);
 }
 
 /* ---- threads ---- */
@@ -414,6 +454,7 @@ TAP_MAIN({
     RUN(test_mem__allocates_aligned);
     RUN(test_clock__mono_advances_and_wall_is_now);
     RUN(test_random__does_not_repeat);
+    RUN(test_signal__sleep_goes_on_and_poller_says_so);
     RUN(test_thread__mutexes_exclude);
     RUN(test_cond__hands_over_and_back);
     RUN(test_cond__timed_waits_end);
