@@ -3,6 +3,11 @@
 
 #include "base/ck.h"
 
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
 #define ERROR_MAX 512
 
 void reply_init(struct reply *r, struct buf *out, int protocol, uint64_t bytes_max)

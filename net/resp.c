@@ -3,6 +3,9 @@
 
 #include "base/ck.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #define FRAMING_SLACK (64u * 1024u)
 #define ARGS_KEEP     64 /* a larger argument table is given back after its request */
 

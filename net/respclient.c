@@ -3,6 +3,8 @@
 
 #include "base/ck.h"
 
+#include <stdio.h>
+
 #define READ_CHUNK (16u * 1024u)
 
 static enum status poison(struct respclient *c, enum status st)

@@ -3,6 +3,8 @@
 
 #include "base/ck.h"
 
+#include <string.h>
+
 #define ATTRIBUTE UINT32_MAX
 
 void respval_init(struct respval *v, struct mem *mem)

@@ -5,6 +5,10 @@
 #include "node/glob.h"
 #include "node/node.h"
 
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
 /* ---- COMMAND ---- */
 
 static void command_reply(struct call *c, const struct command *cmd)

@@ -4,6 +4,8 @@
 #include "node/cmdtxn.h"
 #include "node/node.h"
 
+#include <string.h>
+
 enum status cmdconn_ping(struct call *c)
 {
     if (c->count > 2) {

@@ -6,6 +6,10 @@
 
 #include "node/glob.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
 #define SCAN_COUNT_MAX 1000000
 
 static const struct slice open_bound = {NULL, 0};

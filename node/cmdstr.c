@@ -1,6 +1,10 @@
 /* cmdstr.c - see cmdstr.h. */
 #include "node/cmdstr.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
 /* ---- reading ---- */
 
 static enum status value_reply(struct call *c, struct slice key)

@@ -8,6 +8,9 @@
 #include "node/cmdstr.h"
 #include "node/cmdtxn.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #define R  COMMAND_READ
 #define W  COMMAND_WRITE
 #define RW (COMMAND_READ | COMMAND_WRITE)

@@ -3,6 +3,8 @@
 
 #include "base/ck.h"
 
+#include <string.h>
+
 #define ID_LIMIT (1ull << 62) /* leaves ages until the counter could leave 63 bits */
 
 void cursor_init(struct cursor *c, struct mem *mem, uint32_t slots, uint64_t salt)

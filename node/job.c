@@ -4,6 +4,8 @@
 #include "base/ck.h"
 #include "net/reply.h"
 
+#include <string.h>
+
 static void on_sent(struct conn_out *out)
 {
     job_free(LIST_ENTRY(out, struct job, out));

@@ -5,6 +5,11 @@
 #include "env/note.h"
 #include "node/server.h"
 
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 __attribute__((format(__printf__, 3, 4))) static void say(struct env *env, bool error,

@@ -1,6 +1,9 @@
 /* nodelog.c - see nodelog.h. */
 #include "node/nodelog.h"
 
+#include <stdarg.h>
+#include <stdio.h>
+
 void nodelog_line(const struct nodelog *log, enum env_log_level level, const char *fmt, ...)
 {
     if (level < log->least) {

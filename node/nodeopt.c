@@ -6,6 +6,10 @@
 #include "env/addr.h"
 #include "net/resp.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
 #define VALUE_TEXT_MAX 64
 
 enum kind { KIND_TEXT, KIND_ADDR, KIND_COUNT, KIND_BYTES, KIND_FLAG, KIND_SYNC, KIND_LEVEL };

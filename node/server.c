@@ -5,6 +5,8 @@
 #include "env/addr.h"
 #include "net/conntab.h"
 
+#include <stdio.h>
+
 #define EVENTS_MAX     64
 #define BACKLOG        512
 #define READ_CHUNK     (16u * 1024u)
@@ -14,7 +16,7 @@
 #define LINGER_NS      (1000 * MS) /* for a peer to end after we did */
 #define ACCEPT_WAIT_NS (100 * MS)  /* after accepting failed for want of something */
 #define KEEPALIVE_S    300
-#define LISTENER_TOKEN UINT64_MAX
+#define LISTENER_TOKEN (1ull << 63) /* no token of a connection */
 
 struct client {
     struct conn conn;
