@@ -41,7 +41,7 @@ struct simdisk_options {
     enum simdisk_model model;
     enum simdisk_tear tear;
     enum simdisk_fsync_fail fsync_fail;
-    uint32_t sector;    /* bytes, a power of two dividing page; 512 */
+    uint32_t sector;    /* bytes, a power of two, 16 or more, at least page / 64; 512 */
     uint32_t page;      /* bytes; 4096 */
     bool psow;          /* power-safe overwrite; true */
     bool auto_da_alloc; /* model E; true */
@@ -109,6 +109,9 @@ void simdisk_sync_end(struct simdisk *d, simdisk_ino ino, uint64_t mark, bool da
  * Returns what the caller of sync sees: ST_IO, or ST_OK once in mode F2. */
 NODISCARD enum status simdisk_sync_fail(struct simdisk *d, simdisk_ino ino, uint64_t mark,
                                         bool data_only, struct chooser_stream *s);
+/* An earlier failure is still to be told (F2), or the device is dead (F4): the caller must end
+ * this sync with simdisk_sync_fail, which then loses nothing more. */
+bool simdisk_sync_owes(const struct simdisk *d, simdisk_ino ino);
 /* Seeded eviction of one failed page, if there is any: its volatile image goes back to media. */
 void simdisk_evict(struct simdisk *d, struct chooser_stream *s);
 
