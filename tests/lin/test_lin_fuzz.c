@@ -1,0 +1,84 @@
+/* test_lin_fuzz.c - the checker against the definition, on small random histories.
+ *
+ * Usage: test_lin_fuzz [count [seed]]; without arguments a run of seconds. Prints the first
+ * history on which the two differ. */
+#include "brute.h"
+#include "gen.h"
+#include "libc_mem.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static void print_history(const struct lin_history *h)
+{
+    struct buf out;
+    buf_init(&out, h->mem);
+    for (size_t i = 0; i < h->count; i++) {
+        buf_clear(&out);
+        if (lin_history_say(h, i, &out) == ST_OK) {
+            printf("# %.*s\n", (int)out.size, out.data);
+        }
+    }
+    buf_release(&out);
+}
+
+/* The witness alone, all of it certain, must have no order. */
+static bool witness_is_illegal(const struct gen *gen, const struct lin_verdict *v)
+{
+    static struct lin_op ops[BRUTE_OPS_MAX];
+    for (size_t i = 0; i < v->witness_count; i++) {
+        ops[i] = gen->ops[v->witness[i]];
+    }
+    return v->witness_count > 0 && !brute_linearizable(ops, (int)v->witness_count, &gen->start);
+}
+
+static bool agree(struct gen *gen, uint64_t seed, uint64_t counts[3])
+{
+    struct prng g = {seed};
+    struct gen_style style;
+    gen_style(&style, &g);
+    gen_history(gen, &style, &g);
+    struct mem mem = libc_mem();
+    struct lin_history h;
+    struct lin_verdict v = {0};
+    lin_history_init(&h, &mem);
+    bool good = gen_add(gen, &h) && lin_check(&h, NULL, &v) == ST_OK;
+    bool legal = brute_linearizable(gen->ops, gen->count, &gen->start);
+    enum lin_result expected = legal ? LIN_LINEARIZABLE : LIN_NON_LINEARIZABLE;
+    counts[expected]++;
+    const char *what = NULL;
+    if (!good || v.result != expected) {
+        what = "the verdicts differ";
+    } else if (!legal && getenv("LIN_WITNESS") != NULL && !witness_is_illegal(gen, &v)) {
+        what = "the witness does not contradict itself";
+    }
+    if (what != NULL) {
+        printf("# seed %llu: %s; right is %s, it says %s (%s)\n", (unsigned long long)seed, what,
+               lin_result_text(expected), lin_result_text(v.result), v.text != NULL ? v.text : "");
+        for (int k = 0; k < gen->start.count; k++) {
+            printf("# at first %s = %s\n", gen->start.keys[k].name,
+                   gen->start.keys[k].value.present ? gen->start.keys[k].value.text : "absent");
+        }
+        print_history(&h);
+    }
+    lin_verdict_release(&v);
+    lin_history_release(&h);
+    return what == NULL;
+}
+
+int main(int argc, char **argv)
+{
+    static struct gen gen;
+    uint64_t count = argc > 1 ? strtoull(argv[1], NULL, 10) : 60000;
+    uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
+    uint64_t counts[3] = {0};
+    uint64_t done = 0;
+    while (done < count && agree(&gen, seed + done, counts)) {
+        done++;
+    }
+    printf("# %llu histories: %llu linearizable, %llu not\n", (unsigned long long)done,
+           (unsigned long long)counts[LIN_LINEARIZABLE],
+           (unsigned long long)counts[LIN_NON_LINEARIZABLE]);
+    printf("%sok 1 - fuzz__checker_and_definition_agree\n1..1\n", done == count ? "" : "not ");
+    return 0;
+}
