@@ -1,6 +1,6 @@
-/* tmpdir.c - see tmpdir.h. */
+/* scratch.c - see scratch.h. */
 #define _GNU_SOURCE
-#include "tests/env/tmpdir.h"
+#include "tests/env/scratch.h"
 
 #include "base/ck.h"
 #include "env/env_posix.h"
@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-void tmpdir_init(struct tmpdir *t)
+void scratch_init(struct scratch *t)
 {
     const char *base = getenv("TMPDIR");
     (void)snprintf(t->path, sizeof t->path, "%.200s/tinykv-test-XXXXXX",
@@ -29,14 +29,14 @@ static int remove_one(const char *path, const struct stat *st, int kind, struct 
     return 0;
 }
 
-void tmpdir_release(struct tmpdir *t)
+void scratch_release(struct scratch *t)
 {
     env_posix_free(t->env);
     t->env = NULL;
     (void)nftw(t->path, remove_one, 16, FTW_DEPTH | FTW_PHYS); /* as above */
 }
 
-void tmpdir_put(struct tmpdir *t, const char *name, const void *data, size_t size)
+void scratch_put(struct scratch *t, const char *name, const void *data, size_t size)
 {
     int fd;
     size_t put;
