@@ -108,7 +108,7 @@ __asm__(".text\n"
         ".size fiber_entry,.-fiber_entry\n"
         ".section .note.GNU-stack,\"\",@progbits\n"
         ".text\n");
-#define FRAME_WORDS 8 /* r15 r14 r13 r12 rbx rbp return pad */
+#define FRAME_WORDS 9 /* r15 r14 r13 r12 rbx rbp return, and two that align the first call */
 #define FRAME_ARG   4
 #define FRAME_PC    6
 #else

@@ -605,9 +605,13 @@ static bool dial(struct session *s)
     if (s->open) {
         return true;
     }
+    static const char *const ping[] = {"PING"};
     enum status st = respclient_open(&s->rc, s->env, &addr, deadline(s));
     s->open = true;
-    if (st != ST_OK) {
+    if (st == ST_OK) {
+        st = respclient_call(&s->rc, ping, 1, deadline(s)); /* it may have no room for us */
+    }
+    if (st != ST_OK || s->rc.value.nodes[0].type == RESPVAL_ERROR) {
         hang_up(s);
         s->backoff = s->backoff < 6 ? s->backoff + 1 : s->backoff;
         pause_ns(s, ((uint64_t)1 << s->backoff) * NS_PER_MS / 2 + choose(&s->own, NS_PER_MS));
