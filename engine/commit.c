@@ -21,6 +21,7 @@ static enum status rotate(struct tkv *db)
     struct version *v = NULL;
     struct memtable *table = NULL;
     uint64_t number = db->next_file;
+    CK_SLOW(db->verify, skl_check(&version_active(db->version)->skl));
     enum status st = db_logs_reserve(db);
     if (st == ST_OK) {
         st = version_new(db->env, db->full_max + 3, &v);

@@ -81,7 +81,7 @@ bool version_check(const struct version *v)
     uint64_t bound = UINT64_MAX; /* the least sequence of the newer tables */
     for (size_t i = 0; i < v->count; i++) {
         uint64_t least, most;
-        if (!skl_check(&v->tables[i]->skl)) {
+        if (i > 0 && !skl_check(&v->tables[i]->skl)) {
             return false;
         }
         if (table_range(v->tables[i], &least, &most)) {

@@ -43,7 +43,8 @@ static inline struct memtable *version_active(const struct version *v)
 /* Bytes that its tables hold. */
 uint64_t version_bytes(const struct version *v);
 
-/* Every table is well formed, and newer tables hold newer sequences. O(n); for CK_SLOW. */
+/* Newer tables hold newer sequences, and every table is well formed but for the active one, which
+ * may be written to at this moment. O(n); for CK_SLOW. */
 bool version_check(const struct version *v);
 
 #endif
