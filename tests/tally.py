@@ -19,6 +19,7 @@ import sys
 SUBTEST = re.compile(r'^(not ok|ok)\b\s*\d*\s*-?\s*(.*?)(?:\s+#\s*(SKIP|TODO)\b\s*(.*))?$', re.I)
 
 CLOSING = re.compile(r'^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$', re.M)
+DIAGNOSTICS = 20  # lines shown of what a failed test said
 
 
 def read_allowed(path):
@@ -48,19 +49,23 @@ class Tally:
         else:
             self.skipped += 1
 
-    def fail(self, what):
+    def fail(self, what, lines=()):
         self.failed += 1
         self.notes.append(f'failed: {what}')
+        self.notes += [f'    {line}' for line in lines]
 
     def add_tap(self, name, text):
         """Counts the TAP lines of a text; returns how many there were, and how many failed."""
         bad = 0
         seen = 0
+        said = []  # the diagnostics that come before a result belong to it
         for line in text.splitlines():
             m = SUBTEST.match(line)
             if m is None:
+                said += [line] if line.startswith('#') else []
                 continue
             seen += 1
+            before, said = said[-DIAGNOSTICS:], []
             ok, sub, directive, reason = m.groups()
             if directive and directive.upper() == 'SKIP' and ok == 'ok':
                 self.skip(f'{name} {sub} {reason}')
@@ -68,7 +73,7 @@ class Tally:
                 self.passed += 1
             else:
                 bad += 1
-                self.fail(f'{name}: {sub}')
+                self.fail(f'{name}: {sub}', before)
         return seen, bad
 
     def add_output(self, name, text, status):
@@ -97,7 +102,8 @@ class Tally:
             if seen == 0:
                 self.skip(f'{name} as a whole')
         elif bad == 0:
-            self.fail(f'{name}: {result} (exit code {test.get("returncode")})')
+            last = (test.get('stdout') or '').splitlines() + (test.get('stderr') or '').splitlines()
+            self.fail(f'{name}: {result} (exit code {test.get("returncode")})', last[-DIAGNOSTICS:])
 
 
 def closing_line(passed, failed, skipped):
