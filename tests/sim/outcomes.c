@@ -265,8 +265,8 @@ struct space {
     const struct simdisk_inode *root;
     struct simdisk_cells c;
     uint64_t cut;
-    simdisk_ino bound[NAMES_MAX];         /* by name: the inode in this outcome */
-    const char *bytes[NAMES_MAX];         /* by name: its bytes in this outcome */
+    simdisk_ino bound[NAMES_MAX]; /* by name: the inode in this outcome */
+    const char *bytes[NAMES_MAX]; /* by name: its bytes in this outcome */
     struct outcomes *out;
 };
 
