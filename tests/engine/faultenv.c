@@ -22,6 +22,7 @@ static bool fails(struct env *e)
     }
     long n = atomic_fetch_add(&f->calls, 1);
     bool yes = f->fail_at >= 0 && (n == f->fail_at || (f->rest && n > f->fail_at));
+    yes = yes || (f->every > 0 && n % f->every == f->every - 1);
     atomic_fetch_add(&f->failed, yes);
     return yes;
 }

@@ -13,13 +13,14 @@ struct faultenv {
     struct test_env te; /* hand &f.te.env to what is tested */
     long fail_at;       /* -1: none */
     bool rest;
+    long every; /* fail each so many-th call too; 0: do not */
     bool tear;
     bool syncs_only; /* count and fail syncs of files alone */
     enum status with;
     atomic_long calls;
     atomic_long failed;
     atomic_long synced_after_failure; /* syncs of a descriptor whose sync had failed */
-    int bad_fd;                       /* whose sync failed; -1: none */
+    atomic_int bad_fd;                /* whose sync failed; -1: none */
 };
 
 void faultenv_init(struct faultenv *f, struct env *below);
