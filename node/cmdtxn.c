@@ -20,8 +20,8 @@ enum status cmdtxn_multi(struct call *c)
         reply_error(c->reply, "ERR MULTI calls can not be nested");
         return ST_OK;
     }
-    c->session->multi = true;
     reply_simple(c->reply, "OK");
+    c->session->multi = c->reply->st == ST_OK; /* else the client is told that it did not begin */
     return ST_OK;
 }
 

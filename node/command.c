@@ -236,7 +236,8 @@ static enum status check_and_run(struct call *c)
         return c->reply->st;
     }
     if (c->session->multi && !rerun && (cmd->flags & COMMAND_AT_ONCE) == 0) {
-        return cmdtxn_queue(c);
+        enum status st = cmdtxn_queue(c);
+        return st == ST_OK ? c->reply->st : st;
     }
     return command_run(c, cmd);
 }
@@ -270,6 +271,7 @@ void command_execute(struct core *core, struct job *job)
     job->dirty = core->view.dirty;
     if (st != ST_OK) {
         ENV_PROBE(core->env, "command: undone");
+        s->multi_failed = s->multi; /* a command that was not queued: EXEC must not go without it */
         overlay_undo(&core->view.overlay, mark);
         job_reply_const(job, failure_text(st));
     } else {
