@@ -1,5 +1,6 @@
 /* lin_check.c - decides a whole history, part by part. See lin.h. */
 #include "sim/lin/lin_search.h"
+#include "sim/lin/lin_zones.h"
 
 #include <stdio.h>
 
@@ -44,9 +45,9 @@ static enum status set_witness(struct lin_verdict *v, uint32_t place)
     return ST_OK;
 }
 
-static enum status check_part(const struct lin_history *h, const struct lin_split *split,
-                              const struct lin_part *part, const struct lin_options *options,
-                              struct lin_verdict *v)
+static enum status search_part(const struct lin_history *h, const struct lin_split *split,
+                               const struct lin_part *part, const struct lin_options *options,
+                               struct lin_verdict *v)
 {
     struct lin_prog prog;
     struct lin_search search = {0};
@@ -69,6 +70,36 @@ static enum status check_part(const struct lin_history *h, const struct lin_spli
     lin_search_release(&search);
     lin_prog_release(&prog);
     return st;
+}
+
+static enum status take_witness(struct lin_verdict *v, struct lin_zones *z)
+{
+    v->result = LIN_NON_LINEARIZABLE;
+    v->witness = z->places;
+    v->witness_count = z->place_count;
+    z->places = NULL;
+    z->place_count = 0;
+    z->place_cap = 0;
+    return ST_OK;
+}
+
+static enum status check_part(const struct lin_history *h, const struct lin_split *split,
+                              const struct lin_part *part, struct lin_zones *z,
+                              const struct lin_options *options, struct lin_verdict *v)
+{
+    if (part->key_count == 1) {
+        enum lin_result result;
+        enum status st = lin_zones_check(z, split, part, 0, &result);
+        if (st != ST_OK || result == LIN_LINEARIZABLE) {
+            v->parts_zones++;
+            return st;
+        }
+        if (result == LIN_NON_LINEARIZABLE) {
+            v->parts_zones++;
+            return take_witness(v, z);
+        }
+    }
+    return search_part(h, split, part, options, v);
 }
 
 static enum status explain(const struct lin_history *h, struct lin_verdict *v)
@@ -99,17 +130,20 @@ enum status lin_check(const struct lin_history *h, const struct lin_options *opt
     o.memory = o.memory > 0 ? o.memory : MEMORY_DEFAULT;
     *v = (struct lin_verdict){.mem = h->mem, .result = LIN_LINEARIZABLE};
     struct lin_split split;
+    struct lin_zones zones;
+    lin_zones_init(&zones, h);
     enum status st = lin_split_make(&split, h);
     for (uint32_t i = 0; st == ST_OK && i < split.part_count; i++) {
         if (split.parts[i].op_count == 0) {
             continue;
         }
         v->parts++;
-        st = check_part(h, &split, &split.parts[i], &o, v);
+        st = check_part(h, &split, &split.parts[i], &zones, &o, v);
         if (v->result == LIN_NON_LINEARIZABLE) {
             break; /* one part is enough */
         }
     }
+    lin_zones_release(&zones);
     lin_split_release(&split);
     return st == ST_OK ? explain(h, v) : st;
 }
