@@ -56,7 +56,8 @@ enum status cmdtxn_queue(struct call *c)
     s->queued_count++;
     s->queued_bytes += q->bytes;
     reply_simple(c->reply, "QUEUED");
-    return ST_OK;
+    s->multi_failed = s->multi_failed || c->reply->st != ST_OK; /* it was not told so */
+    return c->reply->st;
 }
 
 /* Moves the queue to the job, once: when the job runs again it is there already. */

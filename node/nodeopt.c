@@ -41,7 +41,7 @@ static const struct option options[] = {
     {"max-clients", KIND_COUNT, LIVE(clients_max), 1, 1000000, 10000, "N       (10000)"},
     {"max-request", KIND_BYTES, LIVE(request_bytes_max), 64, 960ull << 20,
      (512u << 20) + (64u << 10), "BYTES   of one request (512m and a little)"},
-    {"output-limit", KIND_BYTES, LIVE(output_bytes_max), 64, 64 * GIB, GIB,
+    {"output-limit", KIND_BYTES, LIVE(output_bytes_max), 1024, 64 * GIB, GIB,
      "BYTES  of one reply, and of replies a client does not read (1g)"},
     {"idle-timeout", KIND_COUNT, LIVE(idle_ms), 0, 365 * DAY_MS, 0,
      "MS     close a silent connection; 0 never (0)"},
