@@ -9,7 +9,11 @@
 
 #include <inttypes.h>
 
-#define LOGS_MAX 4 /* more live logs than this at open: have them merged */
+/* With more live logs than this the newest are copied into the new one, as many as are small
+ * together (a fraction of a memtable), so that a loop of crashes does not pile them up; if that is
+ * not enough, what was replayed counts as full and is merged into the base. */
+#define LOGS_MAX       4
+#define MERGE_FRACTION 4
 
 /* What is known of a log before it is replayed. */
 struct log_info {
@@ -42,6 +46,7 @@ struct recover {
     struct log_info head; /* of chain[0] */
     bool has_head;
     uint64_t last;   /* sequence replayed so far */
+    size_t merged;   /* chain[0..merged) are copied whole */
     uint64_t copied; /* records written again */
 };
 
@@ -395,11 +400,19 @@ static enum status log_replay(struct recover *r, struct db_log log, uint64_t kee
     return st;
 }
 
-/* Replays all logs but the last. */
+/* Replays all logs but those that are copied. */
 static enum status chain_replay(struct recover *r)
 {
+    uint64_t bytes = 0;
+    while (r->chain_count >= LOGS_MAX && r->merged < r->chain_count) {
+        bytes += r->chain[r->merged].size;
+        if (bytes > r->db->buffer_bytes / MERGE_FRACTION) {
+            break;
+        }
+        r->merged++;
+    }
     enum status st = memtable_new(r->db->env, 0, &r->table);
-    for (size_t i = r->chain_count; st == ST_OK && i > 1; i--) {
+    for (size_t i = r->chain_count; st == ST_OK && i > (r->merged > 0 ? r->merged : 1); i--) {
         st = log_replay(r, r->chain[i - 1], UINT64_MAX);
     }
     return st;
@@ -434,7 +447,10 @@ static enum status log_finish(struct recover *r)
 {
     struct tkv *db = r->db;
     enum status st = ST_OK;
-    if (r->has_head) {
+    for (size_t i = r->merged; st == ST_OK && i > 0; i--) {
+        st = log_replay(r, r->chain[i - 1], 0);
+    }
+    if (st == ST_OK && r->has_head && r->merged == 0) {
         st = log_replay(r, r->chain[0], r->head.synced);
     }
     if (st == ST_OK) {
@@ -461,17 +477,54 @@ static enum status log_finish(struct recover *r)
     return st;
 }
 
+/* How many of chain[0..] are not needed any more once the new log is there, and which log then
+ * comes before that one. */
+static size_t chain_drop(const struct recover *r, struct db_log *prev)
+{
+    *prev = (struct db_log){0, 0};
+    if (!r->has_head) {
+        return 0;
+    }
+    if (r->merged > 0) {
+        if (r->merged < r->chain_count) {
+            *prev = r->chain[r->merged];
+        }
+        return r->merged;
+    }
+    if (r->head.fresh != 0 && r->head.fresh <= r->head.synced) {
+        *prev = (struct db_log){r->chain[0].number, r->head.synced};
+        return 0;
+    }
+    *prev = (struct db_log){r->head.head.a, r->head.head.b}; /* nothing in it stays */
+    return 1;
+}
+
+/* Lists the logs that stay, and the new one. */
+static enum status live_list(struct recover *r, size_t dropped)
+{
+    struct tkv *db = r->db;
+    enum status st = ST_OK;
+    for (size_t i = r->chain_count; st == ST_OK && i > dropped; i--) {
+        st = db_logs_reserve(db);
+        if (st == ST_OK) {
+            db_logs_add(db, r->chain[i - 1].number, i == 1 ? r->head.synced : r->chain[i - 1].size);
+        }
+    }
+    if (st == ST_OK) {
+        st = db_logs_reserve(db);
+    }
+    if (st == ST_OK) {
+        db_logs_add(db, db->log.number, db->log.size);
+    }
+    return st;
+}
+
 /* Makes the log to go on with, and the list of live ones. */
 static enum status log_new(struct recover *r)
 {
     struct tkv *db = r->db;
-    bool kept = r->has_head && r->head.fresh != 0 && r->head.fresh <= r->head.synced;
-    struct db_log prev = {0, 0};
-    if (kept) {
-        prev = (struct db_log){r->chain[0].number, r->head.synced};
-    } else if (r->has_head) {
-        prev = (struct db_log){r->head.head.a, r->head.head.b};
-    }
+    struct db_log prev;
+    size_t dropped = chain_drop(r, &prev);
     uint64_t number = db->next_file++;
     struct walfmt_head head = {
         WALFMT_LOG_MAGIC, WALFMT_VERSION, number, prev.number, prev.size, r->base,
@@ -482,17 +535,10 @@ static enum status log_new(struct recover *r)
     if (st == ST_OK) {
         st = log_finish(r);
     }
-    for (size_t i = r->chain_count; st == ST_OK && i > (kept ? 0 : 1); i--) {
-        st = db_logs_reserve(db);
-        if (st == ST_OK) {
-            db_logs_add(db, r->chain[i - 1].number, i == 1 ? r->head.synced : r->chain[i - 1].size);
-        }
+    if (st == ST_OK) {
+        st = live_list(r, dropped);
     }
     if (st == ST_OK) {
-        st = db_logs_reserve(db);
-    }
-    if (st == ST_OK) {
-        db_logs_add(db, number, db->log.size);
         return ST_OK;
     }
     wal_shut(&db->log);
@@ -505,7 +551,7 @@ static enum status log_new(struct recover *r)
 /* ---- the end ---- */
 
 /* Puts the tables together. With many logs what was replayed counts as full, so that the
- * background thread merges it and they can go: restarts in a row do not pile them up. */
+ * background thread merges it and they can go. */
 static enum status version_make(struct recover *r)
 {
     struct tkv *db = r->db;

@@ -14,17 +14,20 @@ static struct env *below(struct env *e)
 }
 
 /* Counts a call; true when it is to fail. */
-static bool fails(struct env *e)
+static bool counted_fails(struct env *e)
 {
     struct faultenv *f = of(e);
-    if (f->syncs_only) {
-        return false;
-    }
     long n = atomic_fetch_add(&f->calls, 1);
-    bool yes = f->fail_at >= 0 && (n == f->fail_at || (f->rest && n > f->fail_at));
+    long at = atomic_load(&f->fail_at);
+    bool yes = at >= 0 && (n == at || (f->rest && n > at));
     yes = yes || (f->every > 0 && n % f->every == f->every - 1);
     atomic_fetch_add(&f->failed, yes);
     return yes;
+}
+
+static bool fails(struct env *e)
+{
+    return !of(e)->syncs_only && counted_fails(e);
 }
 
 static enum status file_open(struct env *e, const char *path, unsigned flags, int *fd)
@@ -73,11 +76,7 @@ static enum status sync_with(struct env *e, int fd, enum status (*call)(struct e
     if (fd == f->bad_fd) {
         atomic_fetch_add(&f->synced_after_failure, 1);
     }
-    bool counted = f->syncs_only;
-    f->syncs_only = false;
-    bool failing = fails(e);
-    f->syncs_only = counted;
-    if (failing) {
+    if (counted_fails(e)) {
         f->bad_fd = fd;
         return f->with;
     }

@@ -10,8 +10,8 @@
 #include "tests/test_env.h"
 
 struct faultenv {
-    struct test_env te; /* hand &f.te.env to what is tested */
-    long fail_at;       /* -1: none */
+    struct test_env te;  /* hand &f.te.env to what is tested */
+    atomic_long fail_at; /* -1: none */
     bool rest;
     long every; /* fail each so many-th call too; 0: do not */
     bool tear;
