@@ -627,6 +627,17 @@ static enum status found_check(struct recover *r, const struct recover_options *
     return ST_OK;
 }
 
+/* The new log will name a base and a log that may have got their names just before a process died:
+ * the names first, or a power loss could keep the new log and lose what it stands on. */
+static enum status names_settle(struct recover *r)
+{
+    if (r->base == 0 && r->logs.count == 0) {
+        return ST_OK;
+    }
+    enum status st = env_dir_sync(r->db->env, r->db->dir);
+    return st == ST_OK ? ST_OK : err_status(r->err, st, r->db->dir);
+}
+
 enum status recover_run(struct tkv *db, const struct recover_options *o, struct err *err)
 {
     struct recover r = {.db = db, .err = err};
@@ -647,6 +658,9 @@ enum status recover_run(struct tkv *db, const struct recover_options *o, struct 
     }
     if (st == ST_OK) {
         st = chain_replay(&r);
+    }
+    if (st == ST_OK) {
+        st = names_settle(&r);
     }
     if (st == ST_OK) {
         st = log_new(&r);

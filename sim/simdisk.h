@@ -112,6 +112,8 @@ NODISCARD enum status simdisk_sync_fail(struct simdisk *d, simdisk_ino ino, uint
 /* An earlier failure is still to be told (F2), or the device is dead (F4): the caller must end
  * this sync with simdisk_sync_fail, which then loses nothing more. */
 bool simdisk_sync_owes(const struct simdisk *d, simdisk_ino ino);
+/* Nothing works until a power cycle (F4 after a failed sync). */
+bool simdisk_dead(const struct simdisk *d);
 /* Seeded eviction of one failed page, if there is any: its volatile image goes back to media. */
 void simdisk_evict(struct simdisk *d, struct chooser_stream *s);
 

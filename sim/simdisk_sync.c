@@ -471,6 +471,11 @@ enum status simdisk_sync_fail(struct simdisk *d, simdisk_ino ino, uint64_t mark,
     return n->owes_error ? ST_OK : ST_IO;
 }
 
+bool simdisk_dead(const struct simdisk *d)
+{
+    return d->dead != ST_OK;
+}
+
 bool simdisk_sync_owes(const struct simdisk *d, simdisk_ino ino)
 {
     const struct simdisk_inode *n = simdisk_inode_find(d, ino);

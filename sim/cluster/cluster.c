@@ -251,6 +251,7 @@ static void cluster_init(struct cluster *c, const struct cluster_options *o,
     c->client_count = (size_t)plan_get(o->plan, PLAN_CLIENTS) + 1;
     c->clients = mem_zalloc(mem, c->client_count * sizeof *c->clients);
     c->nemesis_at = UINT64_MAX;
+    c->judging = plan_get(o->plan, PLAN_SHADOW_MAX) > 0;
 }
 
 static void cluster_release(struct cluster *c)

@@ -45,6 +45,7 @@ struct cluster {
     struct lin_history history;
     uint64_t history_ops;
     /* contracts */
+    bool judging; /* false with shadow_max = 0: nobody would decide what a crash left */
     struct contract contract;
     struct log_mark *logs;
     size_t log_count;
@@ -84,6 +85,9 @@ void keeper_run(void *arg);
 void keeper_start_node(struct cluster *c);
 /* Faults injected so far that may make a start or an operation of the node fail. */
 uint64_t keeper_excuses(const struct cluster *c);
+/* The device serves nothing until it is rebooted; or that, or it has no room for a start. */
+bool keeper_disk_dead(const struct cluster *c);
+bool keeper_disk_unwell(const struct cluster *c);
 
 /* shadow.c */
 /* A disk operation of the node: maybe a shadow crash here. */

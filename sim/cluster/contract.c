@@ -235,6 +235,9 @@ static void rebuild(struct contract *c)
 void contract_decided(struct contract *c, size_t n)
 {
     CK(n <= c->count);
+    while (n > 0 && c->commits[n - 1].outcome == CONTRACT_LOST) {
+        n--; /* the same state, by its first name */
+    }
     if (n > 0 && c->commits[n - 1].outcome != CONTRACT_OK) {
         c->commits[n - 1].outcome = CONTRACT_OK; /* pending or failed, and there after all */
     }

@@ -5,7 +5,8 @@
 
 #include <stdio.h>
 
-#define NS_PER_MS 1000000u
+#define NS_PER_MS     1000000u
+#define ROOM_TO_START 65536u /* bytes; a start writes a log and a base */
 
 /* Faults that let a correct node fail to start, or end itself. */
 static const enum plan_knob excusing[] = {PLAN_WRITE_EIO, PLAN_SYNC_EIO, PLAN_META_EIO,
@@ -17,11 +18,17 @@ uint64_t keeper_excuses(const struct cluster *c)
     for (size_t i = 0; i < sizeof excusing / sizeof *excusing; i++) {
         n += c->world.injected[excusing[i]];
     }
-    /* A disk that is full, or a device that died, goes on failing without being counted again. */
-    bool full = simdisk_free_bytes(c->node_host->disk) < 65536;
-    bool dead =
-        plan_get(c->plan, PLAN_FSYNC_FAIL) == SIMDISK_F4 && c->world.injected[PLAN_SYNC_EIO] > 0;
-    return n + full + dead;
+    return n;
+}
+
+bool keeper_disk_dead(const struct cluster *c)
+{
+    return simdisk_dead(c->node_host->disk);
+}
+
+bool keeper_disk_unwell(const struct cluster *c)
+{
+    return keeper_disk_dead(c) || simdisk_free_bytes(c->node_host->disk) < ROOM_TO_START;
 }
 
 static void add_text(struct cluster *c, const char *text)
@@ -78,6 +85,11 @@ void keeper_run(void *arg)
         uint64_t most = c->failed_starts > 5 ? 400u : 40u;
         task_sleep_until(&w->sched, w->sched.now + choose(&s, most * NS_PER_MS));
         if (c->node == NULL && !c->keep_down) {
+            if (keeper_disk_dead(c) && c->node_host->up) {
+                /* Only a reboot brings such a device back. */
+                host_power_off(c->node_host, simdisk_draw_strategy(&c->node_host->disk_crash));
+                c->power_lost = true;
+            }
             if (!c->node_host->up) {
                 host_power_on(c->node_host);
             }

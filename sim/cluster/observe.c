@@ -5,7 +5,6 @@
  */
 #include "sim/cluster/cluster_int.h"
 
-#include "base/ck.h"
 #include "env/note.h"
 #include "node/node.h"
 
@@ -59,7 +58,7 @@ static void on_base(struct cluster *c, const struct env_note *n)
     c->base_sequence = n->c;
     size_t kept = 0;
     for (size_t i = 0; i < c->log_count; i++) {
-        if (c->logs[i].number >= n->a) {
+        if (c->logs[i].sequence > n->c) {
             c->logs[kept++] = c->logs[i];
         }
     }
@@ -110,15 +109,10 @@ static void audit(struct cluster *c, uint64_t sequence)
 
 /* ---- the node's words ---- */
 
-static void on_commit_begin(struct cluster *c, const struct env_note *n)
-{
-    contract_begin(&c->contract, slice_of(n->data, n->size), n->b != 0);
-}
-
 static void on_ack(struct cluster *c)
 {
     const struct contract *k = &c->contract;
-    if (k->count == 0 || plan_get(c->plan, PLAN_SHADOW_MAX) == 0) {
+    if (!c->judging || k->count == 0) {
         return;
     }
     const struct contract_commit *last = &k->commits[k->count - 1];
@@ -151,10 +145,14 @@ static void on_note(void *arg, struct proc *p, const struct env_note *n)
         on_base(c, n);
         break;
     case NOTE_COMMIT_BEGIN:
-        on_commit_begin(c, n);
+        if (c->judging) {
+            contract_begin(&c->contract, slice_of(n->data, n->size), n->b != 0);
+        }
         break;
     case NOTE_COMMIT_END:
-        contract_end(&c->contract, (enum status)n->b, n->c);
+        if (c->judging) {
+            contract_end(&c->contract, (enum status)n->b, n->c);
+        }
         break;
     case NOTE_ACK:
         on_ack(c);
@@ -194,7 +192,7 @@ static void judge_end(struct cluster *c, const struct proc *p)
         world_fail(&c->world, "leak", "after exit %d of the node: %s", p->exit_code, leaks);
         return;
     }
-    bool excused = keeper_excuses(c) > c->errors_at_start;
+    bool excused = keeper_excuses(c) > c->errors_at_start || keeper_disk_unwell(c);
     if (p->exit_code != 0 && !excused) {
         world_fail(&c->world, "E6 recovery",
                    "the node ended with exit code %d and no fault excuses it", p->exit_code);
@@ -209,12 +207,8 @@ static void on_ended(void *arg, struct proc *p)
     if (p != c->node) {
         return;
     }
-    struct contract *k = &c->contract;
-    judge_end(c, p);
     /* A commit that was under way stays pending: the next recovery decides it. */
-    if (p->state == PROC_EXITED && k->count > 0) {
-        CK(k->commits[k->count - 1].outcome != CONTRACT_PENDING);
-    }
+    judge_end(c, p);
     c->result->crashes += p->state != PROC_EXITED;
     c->power_lost = c->power_lost || !c->node_host->up;
     c->failed_starts += !c->serving;

@@ -189,6 +189,7 @@ static void shadow_run(struct shadow *s, struct simdisk *disk)
     struct world_options o = {
         .plan = &s->plan, .pool = c->options->pool, .hooks = &shadow_hooks, .hooks_arg = s};
     world_init(&s->world, c->world.mem, &o);
+    simdisk_set_capacity(disk, plan_get(c->plan, PLAN_CAPACITY)); /* the operator made room */
     struct host *h = world_host(&s->world, disk);
     struct proc *p = proc_start(h, "shadow", shadow_main, 0, NULL, s);
     p->watched = s->depth > 0;
@@ -248,7 +249,8 @@ static void nested_point(void *arg, struct proc *p, enum disk_op op, bool before
 
 static bool room_left(const struct cluster *c)
 {
-    return c->shadows_done < plan_get(c->plan, PLAN_SHADOW_MAX) && !c->world.failure.set;
+    return c->judging && c->shadows_done < plan_get(c->plan, PLAN_SHADOW_MAX) &&
+           !c->world.failure.set;
 }
 
 void shadow_point(struct cluster *c, enum disk_op op)
@@ -286,7 +288,7 @@ static bool view_of(struct cluster *c, enum simdisk_strategy strategy, struct sh
 void shadow_decide(struct cluster *c)
 {
     struct shadow kept, dropped;
-    if (plan_get(c->plan, PLAN_SHADOW_MAX) == 0) {
+    if (!c->judging) {
         return;
     }
     if (!view_of(c, SIMDISK_DROP_ALL, &dropped) || !view_of(c, SIMDISK_KEEP_ALL, &kept)) {
@@ -311,7 +313,7 @@ void shadow_decide(struct cluster *c)
 void shadow_post_mortem(struct cluster *c)
 {
     struct shadow s;
-    if (plan_get(c->plan, PLAN_SHADOW_MAX) > 0) {
+    if (c->judging) {
         (void)view_of(c, SIMDISK_DROP_ALL, &s); /* judged on its way */
     }
 }

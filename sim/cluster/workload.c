@@ -13,6 +13,7 @@
 #define NS_PER_US 1000u
 #define NS_PER_MS 1000000u
 #define PARTS_MAX 4
+#define VERIFY_MS 60000u /* once all is healed only a node that is stuck takes longer */
 #define ARGS_MAX  12
 
 enum wkind {
@@ -90,7 +91,8 @@ static int64_t now(const struct session *s)
 
 static uint64_t deadline(struct session *s)
 {
-    return env_clock_mono(s->env) + plan_get(s->c->plan, PLAN_TIMEOUT_MS) * NS_PER_MS;
+    uint64_t ms = s->me->verifier ? VERIFY_MS : plan_get(s->c->plan, PLAN_TIMEOUT_MS);
+    return env_clock_mono(s->env) + ms * NS_PER_MS;
 }
 
 static void pause_ns(struct session *s, uint64_t ns)
@@ -462,12 +464,18 @@ static void settle_unknown(struct session *s, struct wop *w)
     }
 }
 
-static void bad_reply(struct session *s, const struct wop *w, const char *what)
+static void bad_reply(struct session *s, const struct wop *w)
 {
+    static const char *const names[W_KINDS] = {"GET",   "SET",    "DEL",      "CAS",  "APPEND",
+                                               "INCR",  "SET NX", "SET GET",  "MGET", "MSET",
+                                               "MULTI", "RANGE",  "buffered", "other"};
+    const struct respval_node *root = &s->rc.value.nodes[0];
     struct slice text = respclient_text(&s->rc, 0);
-    world_fail(&s->c->world, "X3 reply", "operation %llu (%s) got %s: '%.*s'",
-               (unsigned long long)w->ordinal, w->parts[0].key, what,
-               text.size > 80 ? 80 : (int)text.size, text.data != NULL ? text.data : "");
+    world_fail(&s->c->world, "X3 reply",
+               "operation %llu (%s %s, %u parts) got a reply of type %d, count %u, text '%.*s'",
+               (unsigned long long)w->ordinal, names[w->kind], w->parts[0].key, w->part_count,
+               (int)root->type, root->count, text.size > 80 ? 80 : (int)text.size,
+               text.data != NULL ? text.data : "");
 }
 
 /* Fills in what a batch of parts saw: child i of node `array` belongs to step i. */
@@ -574,7 +582,7 @@ static void settle_known(struct session *s, struct wop *w)
     buf_init(&pairs, s->c->world.mem);
     describe(s, w, &op, steps);
     if (!results(s, w, &op, steps, &pairs)) {
-        bad_reply(s, w, "a reply of the wrong kind");
+        bad_reply(s, w);
     } else {
         record(s, w, &op, LIN_OK);
         s->c->result->replies++;
