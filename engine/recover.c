@@ -36,6 +36,7 @@ struct recover {
     struct err *err;
     struct buf files; /* struct file: what the directory holds */
     struct heap logs; /* numbers, the highest first */
+    bool exists;      /* a base or a log was found */
     uint64_t base;    /* number; 0: none */
     struct basefile_info base_info;
     struct memtable *base_table;
@@ -617,11 +618,11 @@ static void leftovers_remove(struct recover *r)
 
 static enum status found_check(struct recover *r, const struct recover_options *o)
 {
-    bool exists = r->base != 0 || r->logs.count > 0;
-    if (!exists && !o->create_if_missing) {
+    r->exists = r->base != 0 || r->logs.count > 0;
+    if (!r->exists && !o->create_if_missing) {
         return err_status(r->err, ST_NOENT, r->db->dir);
     }
-    if (exists && o->error_if_exists) {
+    if (r->exists && o->error_if_exists) {
         return err_status(r->err, ST_EXIST, r->db->dir);
     }
     return ST_OK;
@@ -631,7 +632,7 @@ static enum status found_check(struct recover *r, const struct recover_options *
  * the names first, or a power loss could keep the new log and lose what it stands on. */
 static enum status names_settle(struct recover *r)
 {
-    if (r->base == 0 && r->logs.count == 0) {
+    if (!r->exists) {
         return ST_OK;
     }
     enum status st = env_dir_sync(r->db->env, r->db->dir);
