@@ -1,11 +1,13 @@
 /* lin_check.c - decides a whole history, part by part. See lin.h. */
 #include "sim/lin/lin_search.h"
+#include "sim/lin/lin_witness.h"
 #include "sim/lin/lin_zones.h"
 
 #include <stdio.h>
 
 #define STEPS_DEFAULT  50000000u
 #define MEMORY_DEFAULT ((size_t)1 << 30)
+#define ZONES_WORK_MAX 20000000u /* keys times operations, when looking for a witness */
 
 const char *lin_result_text(enum lin_result result)
 {
@@ -34,45 +36,16 @@ static enum status set_text(struct lin_verdict *v, const struct buf *text)
     return ST_OK;
 }
 
-static enum status set_witness(struct lin_verdict *v, uint32_t place)
-{
-    v->witness = mem_alloc(v->mem, sizeof *v->witness);
-    if (v->witness == NULL) {
-        return ST_NOMEM;
-    }
-    v->witness[0] = place;
-    v->witness_count = 1;
-    return ST_OK;
-}
+/* What one part is checked with. */
+struct job {
+    const struct lin_history *h;
+    const struct lin_split *split;
+    const struct lin_part *part;
+    struct lin_zones *zones;
+    const struct lin_options *options;
+};
 
-static enum status search_part(const struct lin_history *h, const struct lin_split *split,
-                               const struct lin_part *part, const struct lin_options *options,
-                               struct lin_verdict *v)
-{
-    struct lin_prog prog;
-    struct lin_search search = {0};
-    enum lin_result result = LIN_UNKNOWN;
-    uint32_t event = 0;
-    enum status st = lin_prog_make(&prog, h, split, part, NULL);
-    if (st == ST_OK) {
-        st = lin_search_init(&search, &prog, options->steps - v->steps, options->memory);
-    }
-    if (st == ST_OK) {
-        st = lin_search_run(&search, &result, &event);
-    }
-    if (st == ST_OK && result == LIN_NON_LINEARIZABLE) {
-        st = set_witness(v, prog.ops[prog.events[event] / 2].place);
-    }
-    v->steps += search.steps;
-    if (result != LIN_LINEARIZABLE) {
-        v->result = result;
-    }
-    lin_search_release(&search);
-    lin_prog_release(&prog);
-    return st;
-}
-
-static enum status take_witness(struct lin_verdict *v, struct lin_zones *z)
+static void take_places(struct lin_verdict *v, struct lin_zones *z)
 {
     v->result = LIN_NON_LINEARIZABLE;
     v->witness = z->places;
@@ -80,26 +53,79 @@ static enum status take_witness(struct lin_verdict *v, struct lin_zones *z)
     z->places = NULL;
     z->place_count = 0;
     z->place_cap = 0;
-    return ST_OK;
 }
 
-static enum status check_part(const struct lin_history *h, const struct lin_split *split,
-                              const struct lin_part *part, struct lin_zones *z,
-                              const struct lin_options *options, struct lin_verdict *v)
+/* A contradiction on one key alone, if that is what it is. */
+static enum status zones_witness(const struct job *j, struct lin_verdict *v)
 {
-    if (part->key_count == 1) {
+    const struct lin_part *part = j->part;
+    if (part->key_count == 1 || (uint64_t)part->key_count * part->op_count > ZONES_WORK_MAX) {
+        return ST_OK;
+    }
+    for (uint32_t k = 0; k < part->key_count; k++) {
         enum lin_result result;
-        enum status st = lin_zones_check(z, split, part, 0, &result);
-        if (st != ST_OK || result == LIN_LINEARIZABLE) {
-            v->parts_zones++;
+        enum status st = lin_zones_check(j->zones, j->split, part, k, &result);
+        if (st != ST_OK) {
             return st;
         }
         if (result == LIN_NON_LINEARIZABLE) {
-            v->parts_zones++;
-            return take_witness(v, z);
+            take_places(v, j->zones);
+            return ST_OK;
         }
     }
-    return search_part(h, split, part, options, v);
+    return ST_OK;
+}
+
+static enum status find_witness(const struct job *j, uint32_t place, struct lin_verdict *v)
+{
+    enum status st = zones_witness(j, v);
+    if (st != ST_OK || v->witness != NULL) {
+        return st;
+    }
+    return lin_witness_find(j->h, j->split, j->part, place, j->options->steps, j->options->memory,
+                            &v->witness, &v->witness_count);
+}
+
+static enum status search_part(const struct job *j, struct lin_verdict *v)
+{
+    struct lin_prog prog;
+    struct lin_search search = {0};
+    enum lin_result result = LIN_UNKNOWN;
+    uint32_t event = 0;
+    uint32_t place = 0;
+    enum status st = lin_prog_make(&prog, j->h, j->split, j->part, NULL);
+    if (st == ST_OK) {
+        uint64_t left = v->steps < j->options->steps ? j->options->steps - v->steps : 0;
+        st = lin_search_init(&search, &prog, left, j->options->memory);
+    }
+    if (st == ST_OK) {
+        st = lin_search_run(&search, &result, &event);
+    }
+    if (st == ST_OK && result == LIN_NON_LINEARIZABLE) {
+        place = prog.ops[prog.events[event] / 2].place;
+    }
+    v->steps += search.steps;
+    v->result = result == LIN_LINEARIZABLE ? v->result : result;
+    lin_search_release(&search);
+    lin_prog_release(&prog);
+    return st == ST_OK && result == LIN_NON_LINEARIZABLE ? find_witness(j, place, v) : st;
+}
+
+static enum status check_part(const struct job *j, struct lin_verdict *v)
+{
+    if (j->part->key_count > 1) {
+        return search_part(j, v);
+    }
+    enum lin_result result;
+    enum status st = lin_zones_check(j->zones, j->split, j->part, 0, &result);
+    if (st != ST_OK || result == LIN_UNKNOWN) {
+        return st != ST_OK ? st : search_part(j, v);
+    }
+    v->parts_zones++;
+    if (result == LIN_NON_LINEARIZABLE) {
+        take_places(v, j->zones);
+    }
+    return ST_OK;
 }
 
 static enum status explain(const struct lin_history *h, struct lin_verdict *v)
@@ -138,7 +164,8 @@ enum status lin_check(const struct lin_history *h, const struct lin_options *opt
             continue;
         }
         v->parts++;
-        st = check_part(h, &split, &split.parts[i], &zones, &o, v);
+        struct job j = {h, &split, &split.parts[i], &zones, &o};
+        st = check_part(&j, v);
         if (v->result == LIN_NON_LINEARIZABLE) {
             break; /* one part is enough */
         }

@@ -1,6 +1,7 @@
 /* lin_prog.c - see lin_prog.h. */
 #include "sim/lin/lin_prog.h"
 #include "sim/lin/lin_sort.h"
+#include "sim/lin/lin_witness.h"
 
 #include "base/hash.h"
 
@@ -141,6 +142,33 @@ static enum status compile(struct lin_prog *p, const struct lin_split *s,
         return compile_scan(p, s, part, rec, op);
     default:
         return compile_batch(p, s, rec, op);
+    }
+}
+
+/* Leaves only what it writes. */
+static void weaken(struct lin_prog *p, struct lin_prog_op *op)
+{
+    if (op->type == LIN_T_CAS || op->type == LIN_T_MAYBE || op->type == LIN_T_INCR) {
+        op->info = op->info || op->type == LIN_T_MAYBE;
+        op->val = op->type == LIN_T_INCR ? op->need : op->val;
+        op->need = 0;
+        op->type = LIN_T_PUT;
+        op->total = true;
+    }
+    if (op->type != LIN_T_BATCH) {
+        return;
+    }
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < op->sub_count; i++) {
+        struct lin_sub *sub = &p->subs[op->sub + i];
+        if (sub->kind != LIN_GET) {
+            p->subs[op->sub + kept++] = *sub;
+        }
+    }
+    op->sub_count = kept;
+    op->total = true;
+    for (uint32_t i = 0; i < kept; i++) {
+        op->total = op->total && sub_total(&p->subs[op->sub + i]);
     }
 }
 
@@ -366,13 +394,20 @@ static enum status allocate(struct lin_prog *p, const struct lin_split *s,
 }
 
 enum status lin_prog_make(struct lin_prog *p, const struct lin_history *h,
-                          const struct lin_split *s, const struct lin_part *part, const bool *keep)
+                          const struct lin_split *s, const struct lin_part *part,
+                          const uint8_t *keep)
 {
     *p = (struct lin_prog){.mem = h->mem, .h = h};
     enum status st = allocate(p, s, part);
     for (uint32_t i = 0; st == ST_OK && i < part->op_count; i++) {
-        if (keep == NULL || keep[i]) {
-            st = compile(p, s, part, part->ops[i], &p->ops[p->op_count++]);
+        enum lin_keep level = keep == NULL ? LIN_FULL : (enum lin_keep)keep[i];
+        if (level == LIN_DROP) {
+            continue;
+        }
+        struct lin_prog_op *op = &p->ops[p->op_count++];
+        st = compile(p, s, part, part->ops[i], op);
+        if (level == LIN_WEAK && st == ST_OK) {
+            weaken(p, op);
         }
     }
     if (st == ST_OK) {

@@ -58,11 +58,11 @@ struct lin_prog {
     bool grows;         /* there are appends */
 };
 
-/* Zeroes *p first; release in every case. `keep` (may be NULL) picks operations by their place in
- * the part: with it, a part of the part is compiled. */
+/* Zeroes *p first; release in every case. `keep` (may be NULL) says of each operation of the part
+ * whether it is there, and whether only as a writer (enum lin_keep in lin_witness.h). */
 NODISCARD enum status lin_prog_make(struct lin_prog *p, const struct lin_history *h,
                                     const struct lin_split *s, const struct lin_part *part,
-                                    const bool *keep);
+                                    const uint8_t *keep);
 void lin_prog_release(struct lin_prog *p);
 
 static inline bool lin_prog_observes(const struct lin_prog_op *op)

@@ -25,11 +25,8 @@ void lin_zones_release(struct lin_zones *z)
 
 /* ---- the witness ---- */
 
-static enum status blame(struct lin_zones *z, uint32_t touch)
+static enum status blame_one(struct lin_zones *z, uint32_t touch)
 {
-    if (touch == LIN_NONE) {
-        return ST_OK;
-    }
     uint32_t place = z->touches[touch].place;
     for (size_t i = 0; i < z->place_count; i++) {
         if (z->places[i] == place) {
@@ -40,6 +37,18 @@ static enum status blame(struct lin_zones *z, uint32_t touch)
         lin_grow(z->mem, &z->places, &z->place_cap, z->place_count + 1, sizeof *z->places);
     if (st == ST_OK) {
         z->places[z->place_count++] = place;
+    }
+    return st;
+}
+
+/* The touch and, for an unknown write, what shows that it took effect. */
+static enum status blame(struct lin_zones *z, uint32_t touch)
+{
+    enum status st = ST_OK;
+    while (touch != LIN_NONE && st == ST_OK) {
+        const struct lin_touch *t = &z->touches[touch];
+        st = blame_one(z, touch);
+        touch = t->info && t->writes ? z->blocks[t->block].evidence : LIN_NONE;
     }
     return st;
 }
@@ -107,7 +116,8 @@ static enum status new_block(struct lin_zones *z, uint32_t writer, uint32_t *out
                             .last_op = writer,
                             .next = LIN_NONE,
                             .prev = LIN_NONE,
-                            .chain = LIN_NONE};
+                            .chain = LIN_NONE,
+                            .evidence = LIN_NONE};
     if (writer != LIN_NONE) {
         b->first_ret = z->touches[writer].ret;
         b->last_call = z->touches[writer].call;
@@ -169,6 +179,7 @@ static void attach_look(struct lin_zones *z, uint32_t i, bool *proof)
         return; /* counts only if it is itself seen: later */
     }
     b->seen = true;
+    b->evidence = i;
     if (t->writes) {
         return; /* a tie, made later; its times count for the block it writes */
     }
@@ -225,6 +236,7 @@ static void settle_unknown(struct lin_zones *z)
                 break;
             }
             from->seen = true;
+            from->evidence = b->writer;
             b = from;
         }
     }
@@ -370,28 +382,30 @@ static enum status sweep(struct lin_zones *z, const struct lin_key *order, bool 
 
 /* ---- observations that a value is not there ---- */
 
-/* The places of the blocks in the order that the sweep found. */
-static uint32_t *number_blocks(struct lin_zones *z, const struct lin_key *order, uint32_t *count)
-{
-    uint32_t *at = mem_alloc(z->mem, ((size_t)z->block_count + 1) * sizeof *at);
-    uint32_t n = 0;
-    *count = 0;
-    for (uint32_t i = 0; at != NULL && i < z->chain_count; i++) {
-        uint32_t b = z->chains[order[i].item].head;
-        for (; b != LIN_NONE; b = z->blocks[b].next) {
-            at[b] = n++;
-        }
-    }
-    *count = n;
-    return at;
-}
-
 struct gaps {
-    uint32_t *at; /* of each block */
+    uint32_t *at;       /* the place of each block in the order that the sweep found */
+    uint32_t *block_at; /* the other way round */
     uint32_t blocks;
     struct lin_key *rets; /* touches by return: item is the greatest place so far */
     uint32_t count;
 };
+
+static enum status number_blocks(struct lin_zones *z, const struct lin_key *order, struct gaps *g)
+{
+    g->at = mem_alloc(z->mem, ((size_t)z->block_count + 1) * sizeof *g->at);
+    g->block_at = mem_alloc(z->mem, ((size_t)z->block_count + 1) * sizeof *g->block_at);
+    if (g->at == NULL || g->block_at == NULL) {
+        return ST_NOMEM;
+    }
+    for (uint32_t i = 0; i < z->chain_count; i++) {
+        uint32_t b = z->chains[order[i].item].head;
+        for (; b != LIN_NONE; b = z->blocks[b].next) {
+            g->block_at[g->blocks] = b;
+            g->at[b] = g->blocks++;
+        }
+    }
+    return ST_OK;
+}
 
 static bool counts(const struct lin_zones *z, const struct lin_touch *t)
 {
@@ -405,10 +419,10 @@ static uint32_t place_of(const struct lin_zones *z, const struct gaps *g, uint32
 
 static enum status make_gaps(struct lin_zones *z, const struct lin_key *order, struct gaps *g)
 {
-    g->at = number_blocks(z, order, &g->blocks);
     g->rets = mem_alloc(z->mem, ((size_t)z->touch_count + 1) * sizeof *g->rets);
-    if (g->at == NULL || g->rets == NULL) {
-        return ST_NOMEM;
+    enum status st = g->rets != NULL ? number_blocks(z, order, g) : ST_NOMEM;
+    if (st != ST_OK) {
+        return st;
     }
     for (uint32_t i = 0; i < z->touch_count; i++) {
         const struct lin_touch *t = &z->touches[i];
@@ -416,7 +430,7 @@ static enum status make_gaps(struct lin_zones *z, const struct lin_key *order, s
             g->rets[g->count++] = (struct lin_key){lin_key_of(t->ret), place_of(z, g, i)};
         }
     }
-    enum status st = lin_sort(z->mem, g->rets, g->count);
+    st = lin_sort(z->mem, g->rets, g->count);
     for (uint32_t i = 1; st == ST_OK && i < g->count; i++) {
         uint32_t before = g->rets[i - 1].item;
         g->rets[i].item = g->rets[i].item > before ? g->rets[i].item : before;
@@ -440,63 +454,113 @@ static uint32_t ended_before(const struct gaps *g, int64_t time)
     return lo > 0 ? g->rets[lo - 1].item : LIN_NONE;
 }
 
-/* Walks backwards over the touches (ascending by call) with the least place that begins later. */
-static bool all_fit(struct lin_zones *z, const struct gaps *g, uint32_t *least)
+/* The first touch that begins after the time. */
+static uint32_t begins_after(const struct lin_zones *z, int64_t time)
 {
-    /* least[i]: over touches i and later. */
-    least[z->touch_count] = LIN_NONE;
-    for (uint32_t i = z->touch_count; i-- > 0;) {
-        least[i] = least[i + 1];
-        if (counts(z, &z->touches[i]) && place_of(z, g, i) < least[i]) {
-            least[i] = place_of(z, g, i);
+    uint32_t lo = 0;
+    uint32_t hi = z->touch_count;
+    while (lo < hi) {
+        uint32_t mid = lo + (hi - lo) / 2;
+        if (z->touches[mid].call <= time) {
+            lo = mid + 1;
+        } else {
+            hi = mid;
         }
     }
+    return lo;
+}
+
+static bool differs_from_block(const struct lin_zones *z, const struct lin_touch *t)
+{
+    uint32_t b = t->differs ? block_of(z, t->saw) : LIN_NONE;
+    return b != LIN_NONE && z->blocks[b].seen;
+}
+
+/* Puts one such operation into the earliest block at or after `from` that is not the one it must
+ * not be in. LIN_NONE: it does not fit. least[i] is the least block of touches i and later. */
+static uint32_t fit_one(const struct lin_zones *z, const struct gaps *g, const uint32_t *least,
+                        const struct lin_touch *t, uint32_t from)
+{
+    uint32_t before = ended_before(g, t->call);
+    uint32_t c = before == LIN_NONE || before < from ? from : before;
+    c += c == g->at[block_of(z, t->saw)] ? 1 : 0;
+    uint32_t limit = least[begins_after(z, t->ret)];
+    if (c >= g->blocks || c > limit) {
+        return LIN_NONE;
+    }
+    /* In the block of what begins later: only if that is not its write. */
+    uint32_t writer = z->blocks[g->block_at[c]].writer;
+    bool starts = writer == LIN_NONE || z->touches[writer].call <= t->ret;
+    return starts ? c : LIN_NONE;
+}
+
+/* Fits them all in, in the order of their calls, each after those that ended before it began. */
+static bool fit_all(const struct lin_zones *z, const struct gaps *g, const uint32_t *least,
+                    struct lin_key *rets, uint32_t *fitted)
+{
+    uint32_t from = 0;
+    uint32_t done = 0;
     for (uint32_t i = 0; i < z->touch_count; i++) {
         const struct lin_touch *t = &z->touches[i];
-        uint32_t b = t->differs ? block_of(z, t->saw) : LIN_NONE;
-        if (b == LIN_NONE || !z->blocks[b].seen) {
+        if (!differs_from_block(z, t)) {
             continue;
         }
-        uint32_t before = ended_before(g, t->call);
-        bool first_value = z->blocks[b].writer == LIN_NONE;
-        if (!first_value && (before == LIN_NONE || before < g->at[b])) {
-            continue; /* it fits before the value is written */
+        /* Those that ended before this call were called before it, so they have their place. */
+        for (; rets[done].key < lin_key_of(t->call); done++) {
+            uint32_t c = fitted[rets[done].item];
+            from = c > from ? c : from;
         }
-        uint32_t lo = i; /* the first touch that begins after t has ended */
-        uint32_t hi = z->touch_count;
-        while (lo < hi) {
-            uint32_t mid = lo + (hi - lo) / 2;
-            if (z->touches[mid].call <= t->ret) {
-                lo = mid + 1;
-            } else {
-                hi = mid;
-            }
-        }
-        /* After the value: past the write of the next block, so only strictly later ones count. */
-        if (least[lo] == LIN_NONE ? g->at[b] + 1 >= g->blocks : least[lo] <= g->at[b] + 1) {
+        fitted[i] = fit_one(z, g, least, t, from);
+        if (fitted[i] == LIN_NONE) {
             return false;
         }
     }
     return true;
 }
 
+static enum status fit_differs(struct lin_zones *z, const struct gaps *g)
+{
+    size_t n = (size_t)z->touch_count + 1;
+    uint32_t *least = mem_alloc(z->mem, 2 * n * sizeof *least);
+    struct lin_key *rets = mem_alloc(z->mem, n * sizeof *rets);
+    enum status st = least != NULL && rets != NULL ? ST_OK : ST_NOMEM;
+    uint32_t count = 0;
+    for (uint32_t i = z->touch_count; st == ST_OK && i-- > 0;) {
+        least[z->touch_count] = LIN_NONE;
+        uint32_t here = counts(z, &z->touches[i]) ? place_of(z, g, i) : LIN_NONE;
+        least[i] = here < least[i + 1] ? here : least[i + 1];
+    }
+    for (uint32_t i = 0; st == ST_OK && i < z->touch_count; i++) {
+        if (differs_from_block(z, &z->touches[i])) {
+            rets[count++] = (struct lin_key){lin_key_of(z->touches[i].ret), i};
+        }
+    }
+    st = st == ST_OK ? lin_sort(z->mem, rets, count) : st;
+    if (st == ST_OK) {
+        rets[count] = (struct lin_key){UINT64_MAX, 0};
+        z->exact = fit_all(z, g, least, rets, least + n);
+    }
+    mem_release(z->mem, least);
+    mem_release(z->mem, rets);
+    return st;
+}
+
 static enum status check_differs(struct lin_zones *z, const struct lin_key *order, bool *proof)
 {
     struct gaps g = {0};
-    uint32_t *least = NULL;
     enum status st = ST_OK;
     bool any = false;
     for (uint32_t i = 0; i < z->touch_count && !*proof && st == ST_OK; i++) {
         const struct lin_touch *t = &z->touches[i];
         uint32_t at = t->differs ? block_of(z, t->saw) : LIN_NONE;
-        if (at == LIN_NONE || !z->blocks[at].seen) {
+        if (at == LIN_NONE) {
             continue;
         }
         const struct lin_block *b = &z->blocks[at];
         any = true;
         if (b->ambiguous) {
             z->exact = false;
-        } else if (b->first_ret < t->call && t->ret < b->last_call) {
+        } else if (b->seen && b->first_ret < t->call && t->ret < b->last_call) {
             *proof = true;
             st = blame(z, i);
             st = st == ST_OK ? blame_path(z, b->first_op, b->last_op) : st;
@@ -505,11 +569,10 @@ static enum status check_differs(struct lin_zones *z, const struct lin_key *orde
     if (!any || *proof || !z->exact || st != ST_OK) {
         return st;
     }
-    least = mem_alloc(z->mem, ((size_t)z->touch_count + 1) * sizeof *least);
-    st = least != NULL ? make_gaps(z, order, &g) : ST_NOMEM;
-    z->exact = st == ST_OK && all_fit(z, &g, least);
-    mem_release(z->mem, least);
+    st = make_gaps(z, order, &g);
+    st = st == ST_OK ? fit_differs(z, &g) : st;
     mem_release(z->mem, g.at);
+    mem_release(z->mem, g.block_at);
     mem_release(z->mem, g.rets);
     return st;
 }

@@ -40,6 +40,7 @@ struct lin_block {
     uint32_t next; /* the block that a compare-and-set ties to its end */
     uint32_t prev;
     uint32_t chain;
+    uint32_t evidence; /* a touch that shows that an unknown write took effect */
     bool seen;
     bool ambiguous; /* its value is written more than once */
 };

@@ -1,0 +1,495 @@
+/* lin_witness.c - see lin_witness.h. */
+#include "sim/lin/lin_witness.h"
+#include "sim/lin/lin_search.h"
+#include "sim/lin/lin_sort.h"
+
+#define STEPS_EACH   400000u  /* of one try */
+#define STEPS_ALL    8000000u /* of all tries together */
+#define BACK_MAX     64       /* writers looked through for one that ended in time */
+#define WINDOW_FIRST 24       /* operations before the failure that are tried at first */
+
+struct finder {
+    struct mem *mem;
+    const struct lin_history *h;
+    const struct lin_split *s;
+    const struct lin_part *part;
+    struct lin_key *writes; /* (key, value) -> operation of the part, sorted */
+    size_t write_count;
+    size_t write_cap;
+    struct lin_key *loose; /* key -> every operation that writes it, sorted */
+    size_t loose_count;
+    size_t loose_cap;
+    uint8_t *unnamed; /* keys with writes whose value is not known */
+    uint8_t *keep;    /* of each operation of the part: what is known to have no order */
+    uint8_t *next;    /* what is tried */
+    uint32_t *todo;
+    uint32_t todo_count;
+    uint64_t steps;
+    uint64_t steps_max;
+    size_t bytes_max;
+};
+
+static const struct lin_rec *op_at(const struct finder *f, uint32_t i)
+{
+    return &f->h->ops[f->part->ops[i]];
+}
+
+/* ---- who writes what ---- */
+
+static enum status note(struct finder *f, uint32_t i, const struct lin_sub *s)
+{
+    if (s->kind == LIN_GET || (s->kind == LIN_CAS && s->known && s->result == 0)) {
+        return ST_OK;
+    }
+    enum status st =
+        lin_grow(f->mem, &f->loose, &f->loose_cap, f->loose_count + 1, sizeof *f->loose);
+    if (st != ST_OK) {
+        return st;
+    }
+    f->loose[f->loose_count++] = (struct lin_key){s->key, i};
+    bool named = s->kind != LIN_APPEND && !(s->kind == LIN_INCR && !s->known);
+    if (!named) {
+        f->unnamed[s->key] = 1;
+        return ST_OK;
+    }
+    uint32_t value = s->kind == LIN_INCR ? s->result : s->value;
+    st = lin_grow(f->mem, &f->writes, &f->write_cap, f->write_count + 1, sizeof *f->writes);
+    if (st == ST_OK) {
+        f->writes[f->write_count++] = (struct lin_key){lin_map_pair(s->key, value), i};
+    }
+    return st;
+}
+
+static struct lin_sub single(const struct lin_rec *op)
+{
+    bool told = op->known && op->outcome == LIN_OK;
+    return (struct lin_sub){op->key, op->value, op->expect, op->result, op->kind, told};
+}
+
+/* The parts of an operation: itself, or those of a batch or scan. */
+static uint32_t sub_count(const struct lin_rec *op)
+{
+    return op->kind == LIN_SCAN || op->kind == LIN_BATCH ? op->result : 1;
+}
+
+static struct lin_sub sub_at(const struct finder *f, const struct lin_rec *op, uint32_t n)
+{
+    if (op->kind != LIN_SCAN && op->kind != LIN_BATCH) {
+        return single(op);
+    }
+    struct lin_sub s = f->h->subs[op->expect + n];
+    s.known = s.known && op->known && op->outcome == LIN_OK;
+    return s;
+}
+
+static enum status index_writes(struct finder *f)
+{
+    enum status st = ST_OK;
+    for (uint32_t i = 0; i < f->part->op_count && st == ST_OK; i++) {
+        const struct lin_rec *op = op_at(f, i);
+        for (uint32_t n = 0; n < sub_count(op) && op->kind != LIN_SCAN && st == ST_OK; n++) {
+            struct lin_sub s = sub_at(f, op, n);
+            st = note(f, i, &s);
+        }
+    }
+    st = st == ST_OK ? lin_sort(f->mem, f->writes, f->write_count) : st;
+    return st == ST_OK ? lin_sort(f->mem, f->loose, f->loose_count) : st;
+}
+
+static size_t first_of(const struct lin_key *keys, size_t count, uint64_t key)
+{
+    size_t lo = 0;
+    size_t hi = count;
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        if (keys[mid].key < key) {
+            lo = mid + 1;
+        } else {
+            hi = mid;
+        }
+    }
+    return lo;
+}
+
+/* ---- closing a set ---- */
+
+static void want(struct finder *f, uint32_t i, enum lin_keep level)
+{
+    if (f->next[i] >= level) {
+        return;
+    }
+    f->next[i] = (uint8_t)level;
+    if (level == LIN_FULL) {
+        f->todo[f->todo_count++] = i;
+    }
+}
+
+/* A writer of a value: only its writing matters, unless that depends on what was there. */
+static enum lin_keep as_writer(const struct finder *f, const struct lin_rec *op)
+{
+    for (uint32_t n = 0; n < sub_count(op); n++) {
+        struct lin_sub s = sub_at(f, op, n);
+        bool named = s.kind == LIN_INCR && s.known && op->kind == LIN_INCR;
+        bool plain = s.kind == LIN_GET || s.kind == LIN_PUT || s.kind == LIN_DEL;
+        if (!named && !plain && op->kind != LIN_CAS) {
+            return LIN_FULL;
+        }
+    }
+    return LIN_WEAK;
+}
+
+static bool in_time(const struct finder *f, uint32_t writer, const struct lin_rec *looker)
+{
+    return looker->outcome == LIN_INFO || op_at(f, writer)->call <= looker->ret;
+}
+
+/* Every writer of the key, as it is. */
+static void want_key(struct finder *f, const struct lin_rec *looker, uint32_t key)
+{
+    size_t at = first_of(f->loose, f->loose_count, key);
+    for (; at < f->loose_count && f->loose[at].key == key; at++) {
+        if (in_time(f, f->loose[at].item, looker)) {
+            want(f, f->loose[at].item, LIN_FULL);
+        }
+    }
+}
+
+static bool certain_write(const struct finder *f, uint32_t i, uint32_t key)
+{
+    const struct lin_rec *op = op_at(f, i);
+    for (uint32_t n = 0; n < sub_count(op); n++) {
+        struct lin_sub s = sub_at(f, op, n);
+        bool maybe = s.kind == LIN_CAS && !s.known;
+        if (s.key == key && s.kind != LIN_GET && !maybe && (s.kind != LIN_CAS || s.result != 0)) {
+            return op->outcome == LIN_OK;
+        }
+    }
+    return false;
+}
+
+/* What was overwritten for certain before the look began: all writes that ended before this. */
+static int64_t overwritten_until(const struct finder *f, const struct lin_rec *looker, uint32_t key)
+{
+    /* The writers of a key ascend by call: the last that ended in time begins last. */
+    size_t lo = first_of(f->loose, f->loose_count, key);
+    size_t hi = first_of(f->loose, f->loose_count, (uint64_t)key + 1);
+    size_t first = lo;
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        if (op_at(f, f->loose[mid].item)->call < looker->call) {
+            lo = mid + 1;
+        } else {
+            hi = mid;
+        }
+    }
+    for (int tries = 0; lo > first && tries < BACK_MAX; tries++) {
+        uint32_t i = f->loose[--lo].item;
+        if (op_at(f, i)->ret < looker->call && certain_write(f, i, key)) {
+            return op_at(f, i)->call;
+        }
+    }
+    return INT64_MIN;
+}
+
+static void want_value(struct finder *f, const struct lin_rec *looker, uint32_t key, uint32_t value)
+{
+    if (f->unnamed[key] != 0) {
+        want_key(f, looker, key);
+        return;
+    }
+    uint64_t pair = lin_map_pair(key, value);
+    int64_t over = overwritten_until(f, looker, key);
+    size_t at = first_of(f->writes, f->write_count, pair);
+    uint32_t gone = LIN_NONE; /* the last of those that cannot have been it */
+    bool any = f->s->init[key] == value && over == INT64_MIN;
+    for (; at < f->write_count && f->writes[at].key == pair; at++) {
+        uint32_t writer = f->writes[at].item;
+        const struct lin_rec *op = op_at(f, writer);
+        if (!in_time(f, writer, looker)) {
+            continue;
+        }
+        if (op->outcome == LIN_OK && op->ret < over) {
+            gone = writer;
+        } else {
+            any = true;
+            want(f, writer, as_writer(f, op));
+        }
+    }
+    if (!any && gone != LIN_NONE) { /* for people: this is where the stale value comes from */
+        want(f, gone, as_writer(f, op_at(f, gone)));
+    }
+}
+
+/* Saw that the key is not `value`. A write can only be left out where that does not bring the
+ * value back: where it ended before each write of the value that is kept. */
+static void want_other(struct finder *f, const struct lin_rec *looker)
+{
+    uint32_t key = looker->key;
+    if (f->unnamed[key] != 0 || f->s->init[key] == looker->expect) {
+        want_key(f, looker, key);
+        return;
+    }
+    int64_t first_call = INT64_MAX;
+    uint64_t pair = lin_map_pair(key, looker->expect);
+    size_t at = first_of(f->writes, f->write_count, pair);
+    for (; at < f->write_count && f->writes[at].key == pair; at++) {
+        uint32_t writer = f->writes[at].item;
+        int64_t call = op_at(f, writer)->call;
+        first_call = f->next[writer] != LIN_DROP && call < first_call ? call : first_call;
+    }
+    at = first_of(f->loose, f->loose_count, key);
+    for (; at < f->loose_count && f->loose[at].key == key; at++) {
+        uint32_t writer = f->loose[at].item;
+        const struct lin_rec *op = op_at(f, writer);
+        bool before = op->outcome == LIN_OK && op->ret < first_call;
+        if (in_time(f, writer, looker) && !before) {
+            want(f, writer, as_writer(f, op));
+        }
+    }
+}
+
+static void want_sub(struct finder *f, const struct lin_rec *op, const struct lin_sub *s)
+{
+    switch (s->kind) {
+    case LIN_GET:
+        if (s->known) {
+            want_value(f, op, s->key, s->result);
+        }
+        break;
+    case LIN_CAS:
+        if ((s->known && s->result != 0) || (op->outcome == LIN_INFO && op->kind == LIN_CAS)) {
+            want_value(f, op, s->key, s->expect);
+        } else {
+            want_key(f, op, s->key);
+        }
+        break;
+    case LIN_APPEND:
+    case LIN_INCR:
+        want_key(f, op, s->key);
+        break;
+    default:
+        break;
+    }
+}
+
+/* A scan also saw that the other keys of its range were absent. */
+static void want_scan(struct finder *f, const struct lin_rec *op)
+{
+    uint32_t first;
+    uint32_t end;
+    uint32_t n = 0;
+    lin_split_range(f->h, f->part, op, &first, &end);
+    for (uint32_t k = first; k < end; k++) {
+        uint32_t key = f->part->keys[k];
+        bool there = n < op->result && f->h->subs[op->expect + n].key == key;
+        want_value(f, op, key, there ? f->h->subs[op->expect + n++].result : LIN_ABSENT);
+    }
+}
+
+static bool is_other(const struct lin_rec *op)
+{
+    return op->kind == LIN_CAS && op->outcome == LIN_OK && op->known && op->result == 0;
+}
+
+static void want_op(struct finder *f, const struct lin_rec *op)
+{
+    if (op->kind == LIN_SCAN) {
+        want_scan(f, op);
+        return;
+    }
+    for (uint32_t n = 0; n < sub_count(op) && !is_other(op); n++) {
+        struct lin_sub s = sub_at(f, op, n);
+        want_sub(f, op, &s);
+    }
+}
+
+/* Returns how many operations are kept that were not. */
+static size_t close_others(struct finder *f)
+{
+    size_t before = 0;
+    size_t after = 0;
+    for (uint32_t i = 0; i < f->part->op_count; i++) {
+        before += f->next[i];
+    }
+    for (uint32_t i = 0; i < f->part->op_count; i++) {
+        if (f->next[i] == LIN_FULL && is_other(op_at(f, i))) {
+            want_other(f, op_at(f, i));
+        }
+    }
+    for (uint32_t i = 0; i < f->part->op_count; i++) {
+        after += f->next[i];
+    }
+    return after - before;
+}
+
+/* Adds to f->next what the operations in it need. */
+static void close_set(struct finder *f)
+{
+    f->todo_count = 0;
+    for (uint32_t i = 0; i < f->part->op_count; i++) {
+        if (f->next[i] == LIN_FULL) {
+            f->todo[f->todo_count++] = i;
+        }
+    }
+    uint32_t t = 0;
+    do {
+        for (; t < f->todo_count; t++) {
+            want_op(f, op_at(f, f->todo[t]));
+        }
+        /* What the others need depends on which writes are kept: until nothing is added. */
+    } while (close_others(f) > 0);
+}
+
+/* ---- trying ---- */
+
+static size_t weight(const struct finder *f, const uint8_t *keep)
+{
+    size_t sum = 0;
+    for (uint32_t i = 0; i < f->part->op_count; i++) {
+        sum += keep[i] == LIN_FULL ? 3 : keep[i] == LIN_WEAK ? 2 : 0;
+    }
+    return sum;
+}
+
+/* Closes f->next; if it has no order it becomes f->keep. */
+static enum status try_next(struct finder *f, bool *taken)
+{
+    struct lin_prog prog;
+    struct lin_search search = {0};
+    enum lin_result result = LIN_UNKNOWN;
+    uint32_t event;
+    *taken = false;
+    close_set(f);
+    uint64_t left = f->steps < f->steps_max ? f->steps_max - f->steps : 0;
+    enum status st = lin_prog_make(&prog, f->h, f->s, f->part, f->next);
+    if (st == ST_OK) {
+        st = lin_search_init(&search, &prog, left < STEPS_EACH ? left : STEPS_EACH, f->bytes_max);
+    }
+    if (st == ST_OK) {
+        st = lin_search_run(&search, &result, &event);
+    }
+    f->steps += search.steps + prog.op_count;
+    lin_search_release(&search);
+    lin_prog_release(&prog);
+    if (st == ST_OK && result == LIN_NON_LINEARIZABLE) {
+        memcpy(f->keep, f->next, f->part->op_count);
+        *taken = true;
+    }
+    return st;
+}
+
+/* Windows of growing length before the failure. */
+static enum status try_windows(struct finder *f, uint32_t last, bool *taken)
+{
+    enum status st = ST_OK;
+    *taken = false;
+    for (uint32_t n = WINDOW_FIRST; st == ST_OK && !*taken && f->steps < f->steps_max; n *= 4) {
+        memset(f->next, LIN_DROP, f->part->op_count);
+        uint32_t from = last >= n ? last - n : 0;
+        for (uint32_t i = from; i <= last; i++) {
+            f->next[i] = LIN_FULL;
+        }
+        st = try_next(f, taken);
+        if (from == 0) {
+            break;
+        }
+    }
+    return st;
+}
+
+/* Leaves out runs of kept operations, of half the length each round, while it helps. */
+static enum status shrink(struct finder *f, uint32_t *list)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < f->part->op_count; i++) {
+        if (f->keep[i] != LIN_DROP) {
+            list[count++] = i;
+        }
+    }
+    enum status st = ST_OK;
+    uint32_t size = count / 2 > 0 ? count / 2 : 1;
+    bool helped = false;
+    while (st == ST_OK && f->steps < f->steps_max) {
+        for (uint32_t from = 0; from < count && st == ST_OK; from += size) {
+            size_t before = weight(f, f->keep);
+            memcpy(f->next, f->keep, f->part->op_count);
+            for (uint32_t n = from; n < count && n < from + size; n++) {
+                f->next[list[n]] = LIN_DROP;
+            }
+            close_set(f);
+            bool taken = false;
+            if (weight(f, f->next) < before) {
+                st = try_next(f, &taken);
+            }
+            helped = helped || taken;
+        }
+        if (size == 1 && !helped) {
+            break;
+        }
+        helped = size == 1 ? false : helped;
+        size = size > 1 ? size / 2 : 1;
+    }
+    return st;
+}
+
+static enum status collect(struct finder *f, uint32_t **places, size_t *count)
+{
+    *count = 0;
+    for (uint32_t i = 0; i < f->part->op_count; i++) {
+        *count += f->keep[i] != LIN_DROP ? 1 : 0;
+    }
+    *places = mem_alloc(f->mem, (*count + 1) * sizeof **places);
+    if (*places == NULL) {
+        return ST_NOMEM;
+    }
+    size_t n = 0;
+    for (uint32_t i = 0; i < f->part->op_count; i++) {
+        if (f->keep[i] != LIN_DROP) {
+            (*places)[n++] = f->part->ops[i];
+        }
+    }
+    return ST_OK;
+}
+
+static enum status find(struct finder *f, uint32_t place, uint32_t **places, size_t *count)
+{
+    uint32_t last = 0;
+    for (uint32_t i = 0; i < f->part->op_count; i++) {
+        last = f->part->ops[i] == place ? i : last;
+    }
+    /* What was called while the failed operation was open can matter too. */
+    while (last + 1 < f->part->op_count && op_at(f, last + 1)->call <= f->h->ops[place].ret) {
+        last++;
+    }
+    memset(f->keep, LIN_FULL, f->part->op_count);
+    bool taken;
+    enum status st = index_writes(f);
+    st = st == ST_OK ? try_windows(f, last, &taken) : st;
+    st = st == ST_OK ? shrink(f, f->todo + f->part->op_count) : st;
+    return st == ST_OK ? collect(f, places, count) : st;
+}
+
+enum status lin_witness_find(const struct lin_history *h, const struct lin_split *s,
+                             const struct lin_part *part, uint32_t place, uint64_t steps_max,
+                             size_t bytes_max, uint32_t **places, size_t *count)
+{
+    struct finder f = {.mem = h->mem, .h = h, .s = s, .part = part, .bytes_max = bytes_max};
+    f.steps_max = steps_max < STEPS_ALL ? steps_max : STEPS_ALL;
+    size_t n = part->op_count;
+    f.unnamed = mem_zalloc(h->mem, (size_t)h->keys.count + 1);
+    f.keep = mem_alloc(h->mem, n);
+    f.next = mem_alloc(h->mem, n);
+    f.todo = mem_alloc(h->mem, 2 * n * sizeof *f.todo);
+    bool all = f.unnamed != NULL && f.keep != NULL && f.next != NULL && f.todo != NULL;
+    enum status st = all ? ST_OK : ST_NOMEM;
+    if (st == ST_OK) {
+        st = find(&f, place, places, count);
+    }
+    mem_release(h->mem, f.writes);
+    mem_release(h->mem, f.loose);
+    mem_release(h->mem, f.unnamed);
+    mem_release(h->mem, f.keep);
+    mem_release(h->mem, f.next);
+    mem_release(h->mem, f.todo);
+    return st;
+}
