@@ -567,7 +567,6 @@ static enum status version_make(struct recover *r)
         return err_status(r->err, st, db->dir);
     }
     if (active != NULL) {
-        ENV_PROBE(db->env, "recover: many logs");
         version_add(db->version, active);
         memtable_unref(active);
         db->wanted = true;
