@@ -46,7 +46,9 @@ static bool refused(struct proc *p, size_t size)
     }
     bool planned =
         p->host->incarnations == 1 && plan_get(w->plan, PLAN_REFUSE_AT) == p->allocations;
-    if (!planned && !world_fault(w, &p->heap_stream, PLAN_REFUSE)) {
+    if (planned) {
+        world_injected(w, PLAN_REFUSE_AT);
+    } else if (!world_fault(w, &p->heap_stream, PLAN_REFUSE)) {
         return false;
     }
     proc_trace(p, TRACE_REFUSE, "", size, p->allocations, 0, ST_NOMEM);

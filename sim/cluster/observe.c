@@ -209,6 +209,9 @@ static void on_ended(void *arg, struct proc *p)
     }
     /* A commit that was under way stays pending: the next recovery decides it. */
     judge_end(c, p);
+    if (c->node_host->incarnations == 1) {
+        c->result->allocations = p->allocations;
+    }
     c->result->crashes += p->state != PROC_EXITED;
     c->power_lost = c->power_lost || !c->node_host->up;
     c->failed_starts += !c->serving;
