@@ -183,6 +183,20 @@ static void generation(struct power *p, struct tkv *db, int from, int to)
     }
 }
 
+/* What a new generation found decides the fate of what the one before left open: a failed batch
+ * that was the last and is there is in for good, and what is not there stays away. */
+static void fate_take(struct power *p, struct tkv *db)
+{
+    int n = state_check(db, &p->told);
+    env_mutex_lock(p->real, &p->mutex);
+    for (int i = 1; i <= p->told.tried; i++) {
+        p->told.acked[i] = i == n || (p->told.acked[i] && i < n);
+    }
+    p->told.tried = n;
+    p->told.synced = n; /* what open served is durable */
+    env_mutex_unlock(p->real, &p->mutex);
+}
+
 /* Three generations on one disk: closed, and then killed with its page cache left as it was. */
 static void power_run(struct env *real, uint64_t seed, long fail_sync, long *boots)
 {
@@ -205,6 +219,7 @@ static void power_run(struct env *real, uint64_t seed, long fail_sync, long *boo
         while (tkv_open(&o, "db", &db, NULL) != TKV_OK) {
             EXPECT(fail_sync > 0); /* a failed sync fails the open; the next one is another */
         }
+        fate_take(&p, db);
         generation(&p, db, g * 20 + 1, g * 20 + 20);
         disk.before = NULL;
         struct simdisk *killed = diskenv_clone(&disk); /* its bytes, dirty ones too */
