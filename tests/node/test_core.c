@@ -209,6 +209,7 @@ static void test_core__a_transaction_that_read_runs_again(void)
           "+QUEUED\r\n", "1 exec", "-IOERR", "2 get b", "$-1\r\n", "2 multi", "+OK\r\n", "2 get a",
           "+QUEUED\r\n", "2 dbsize", "+QUEUED\r\n", "2 exec", "*2\r\n$-1\r\n:0\r\n", "2 multi",
           "+OK\r\n");
+    GROUP(&w, "2 get a", "+QUEUED\r\n", "2 exec", "*1\r\n$-1\r\n"); /* still in that MULTI */
     world_release(&w);
 }
 
@@ -325,6 +326,23 @@ static void test_core__scan_sees_every_key(void)
     }
 }
 
+/* A cursor goes on at the very next key: the same one with a zero byte behind it. */
+static void test_core__scan_goes_on_at_the_successor(void)
+{
+    struct world w;
+    world_init(&w);
+    GROUP(&w, "0 set a 1", "+OK\r\n", "0 set \"a\\x00\" 2", "+OK\r\n");
+    w.core->cursor.next = 7;
+    GROUP(&w, "0 scan 0 count 1", "*2\r\n$1\r\n7\r\n*1\r\n$1\r\na\r\n");
+    group_drop(&w);
+    job_add(&w, "0 scan 7 count 1");
+    core_group_run(w.core, &w.group);
+    static const char want[] = "*2\r\n$1\r\n0\r\n*1\r\n$2\r\na\0\r\n";
+    EXPECT(slice_equal(LIST_ENTRY(w.group.next, struct job, link)->out.bytes,
+                       slice_of(want, sizeof want - 1)));
+    world_release(&w);
+}
+
 /* A reply over output-limit is an error, and its command has no effect. */
 static void test_core__reply_over_the_limit_is_undone(void)
 {
@@ -411,6 +429,7 @@ TAP_MAIN({
     RUN(test_core__replies_and_errors_as_redis);
     RUN(test_core__cas);
     RUN(test_core__scan_sees_every_key);
+    RUN(test_core__scan_goes_on_at_the_successor);
     RUN(test_core__reply_over_the_limit_is_undone);
     RUN(test_core__read_failure_undoes_the_command);
     RUN(test_core__refused_memory_is_an_error_without_effect);
