@@ -197,6 +197,18 @@ NODISCARD enum status lin_jsonl_end(struct lin_jsonl *r, struct err *err);
 NODISCARD enum status lin_jsonl_read(struct lin_history *h, const char *name, struct slice text,
                                      struct err *err);
 
+/* Logs of other tools: one event (invocation or completion) a line, or EDN maps.
+ *   LIN_PORCUPINE  the test data of porcupine: jepsen.util lines of a register, or maps of a
+ *                  key-value store. A failed cas was not equal; a read of nil saw "absent".
+ *   LIN_EDN        Jepsen and Knossos histories: maps with :process :type :f :value. What failed
+ *                  did not happen; what a read of nil saw is not known.
+ * Times are the places of the events. Operations without a key have key "r"; a mutex is key
+ * "lock". ST_CORRUPT with "file:line: what is wrong". */
+enum lin_format { LIN_PORCUPINE, LIN_EDN };
+
+NODISCARD enum status lin_edn_read(struct lin_history *h, const char *name, struct slice text,
+                                   enum lin_format format, struct err *err);
+
 /* Appends the whole history as JSON lines. */
 NODISCARD enum status lin_jsonl_write(const struct lin_history *h, struct buf *out);
 
@@ -205,6 +217,10 @@ NODISCARD enum status lin_jsonl_write(const struct lin_history *h, struct buf *o
 struct lin_options {
     uint64_t steps; /* budget of search steps; 0: the default, 50 million */
     size_t memory;  /* bytes the search may hold; 0: the default, 1 GiB */
+
+    /* Called now and then with how many of the operations are decided; may be NULL. */
+    void (*progress)(void *arg, uint64_t done, uint64_t total);
+    void *progress_arg;
 };
 
 enum lin_result {
@@ -221,6 +237,10 @@ struct lin_verdict {
     uint64_t steps;       /* spent in search */
     uint32_t parts;       /* independent groups of keys */
     uint32_t parts_zones; /* of them decided by zones, the others by search */
+    bool limit_memory;    /* LIN_UNKNOWN: the limit was memory; otherwise steps */
+    uint32_t hard_ops;    /* LIN_UNKNOWN: the part that was too hard: operations, */
+    uint32_t hard_keys;   /* keys, */
+    uint32_t hard_open;   /* and how many were open at once */
     char *text;           /* a plain sentence; never NULL after lin_check succeeds */
 };
 

@@ -1,5 +1,6 @@
 /* lin_check.c - decides a whole history, part by part. See lin.h. */
 #include "sim/lin/lin_search.h"
+#include "sim/lin/lin_tell.h"
 #include "sim/lin/lin_witness.h"
 #include "sim/lin/lin_zones.h"
 
@@ -43,7 +44,15 @@ struct job {
     const struct lin_part *part;
     struct lin_zones *zones;
     const struct lin_options *options;
+    uint64_t done; /* operations of the parts before */
 };
+
+/* Half of the events of a part is about how many of its operations are decided. */
+static void search_progress(void *arg, uint64_t events)
+{
+    const struct job *j = arg;
+    j->options->progress(j->options->progress_arg, j->done + events / 2, j->h->count);
+}
 
 static void take_places(struct lin_verdict *v, struct lin_zones *z)
 {
@@ -86,7 +95,7 @@ static enum status find_witness(const struct job *j, uint32_t place, struct lin_
                             &v->witness, &v->witness_count);
 }
 
-static enum status search_part(const struct job *j, struct lin_verdict *v)
+static enum status search_part(struct job *j, struct lin_verdict *v)
 {
     struct lin_prog prog;
     struct lin_search search = {0};
@@ -97,6 +106,8 @@ static enum status search_part(const struct job *j, struct lin_verdict *v)
     if (st == ST_OK) {
         uint64_t left = v->steps < j->options->steps ? j->options->steps - v->steps : 0;
         st = lin_search_init(&search, &prog, left, j->options->memory);
+        search.progress = j->options->progress != NULL ? search_progress : NULL;
+        search.progress_arg = j;
     }
     if (st == ST_OK) {
         st = lin_search_run(&search, &result, &event);
@@ -105,13 +116,19 @@ static enum status search_part(const struct job *j, struct lin_verdict *v)
         place = prog.ops[prog.events[event] / 2].place;
     }
     v->steps += search.steps;
+    if (st == ST_OK && result == LIN_UNKNOWN) {
+        v->limit_memory = search.steps <= search.steps_max;
+        v->hard_ops = prog.op_count;
+        v->hard_keys = prog.key_count;
+        v->hard_open = prog.slot_count;
+    }
     v->result = result == LIN_LINEARIZABLE ? v->result : result;
     lin_search_release(&search);
     lin_prog_release(&prog);
     return st == ST_OK && result == LIN_NON_LINEARIZABLE ? find_witness(j, place, v) : st;
 }
 
-static enum status check_part(const struct job *j, struct lin_verdict *v)
+static enum status check_part(struct job *j, struct lin_verdict *v)
 {
     if (j->part->key_count > 1) {
         return search_part(j, v);
@@ -128,18 +145,42 @@ static enum status check_part(const struct job *j, struct lin_verdict *v)
     return ST_OK;
 }
 
+/* A look for a value that only a failed write had: that write belongs to the story. */
+static enum status add_failed_writer(const struct lin_history *h, struct lin_verdict *v)
+{
+    uint32_t failed = v->witness_count == 1 ? lin_tell_failed_writer(h, v->witness[0]) : LIN_NONE;
+    if (failed == LIN_NONE) {
+        return ST_OK;
+    }
+    uint32_t *places = mem_resize(v->mem, v->witness, 2 * sizeof *places);
+    if (places == NULL) {
+        return ST_NOMEM;
+    }
+    places[1] = failed;
+    v->witness = places;
+    v->witness_count = 2;
+    return ST_OK;
+}
+
 static enum status explain(const struct lin_history *h, struct lin_verdict *v)
 {
     struct buf text;
     buf_init(&text, v->mem);
     enum status st = ST_OK;
     if (v->result == LIN_LINEARIZABLE) {
-        st = buf_append_text(&text, "linearizable: there is one order that explains every result");
+        st = buf_append_text(&text, "one order explains every result");
     } else if (v->result == LIN_UNKNOWN) {
-        st = buf_append_text(&text, "unknown: the search reached its limit");
+        char why[200];
+        (void)snprintf(why, sizeof why,
+                       "the search reached its limit of %s after %llu steps; the hardest part has "
+                       "%u operations on %u keys, up to %u of them open at once",
+                       v->limit_memory ? "memory" : "steps", (unsigned long long)v->steps,
+                       v->hard_ops, v->hard_keys, v->hard_open);
+        st = buf_append_text(&text, why);
     } else {
-        st = buf_append_text(&text, "no order explains operation ");
-        st = st == ST_OK ? lin_history_say(h, v->witness[0], &text) : st;
+        st = add_failed_writer(h, v);
+        lin_tell_sort(h, v->witness, v->witness_count);
+        st = st == ST_OK ? lin_tell(h, v->witness, v->witness_count, &text) : st;
     }
     if (st == ST_OK) {
         st = set_text(v, &text);
@@ -159,13 +200,18 @@ enum status lin_check(const struct lin_history *h, const struct lin_options *opt
     struct lin_zones zones;
     lin_zones_init(&zones, h);
     enum status st = lin_split_make(&split, h);
+    struct job j = {.h = h, .split = &split, .zones = &zones, .options = &o};
     for (uint32_t i = 0; st == ST_OK && i < split.part_count; i++) {
         if (split.parts[i].op_count == 0) {
             continue;
         }
         v->parts++;
-        struct job j = {h, &split, &split.parts[i], &zones, &o};
+        j.part = &split.parts[i];
+        if (o.progress != NULL) {
+            o.progress(o.progress_arg, j.done, h->count);
+        }
         st = check_part(&j, v);
+        j.done += split.parts[i].op_count;
         if (v->result == LIN_NON_LINEARIZABLE) {
             break; /* one part is enough */
         }

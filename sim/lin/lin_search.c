@@ -338,6 +338,9 @@ enum status lin_search_run(struct lin_search *s, enum lin_result *result, uint32
     enum status st = first_node(s);
     for (s->event = 0; s->event < s->p->event_count && st == ST_OK; s->event++) {
         uint32_t e = s->p->events[s->event];
+        if (s->progress != NULL && s->event % 1024 == 0) {
+            s->progress(s->progress_arg, s->event);
+        }
         if (e % 2 == 0) {
             open_slot(s, e / 2);
         } else {

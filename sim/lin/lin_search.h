@@ -42,6 +42,9 @@ struct lin_search {
     size_t bytes_max;
     size_t widest;
     bool stopped; /* a limit was hit */
+
+    void (*progress)(void *arg, uint64_t events); /* may be NULL */
+    void *progress_arg;
 };
 
 /* Zeroes *s first; release in every case. */

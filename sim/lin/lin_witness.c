@@ -38,7 +38,9 @@ static const struct lin_rec *op_at(const struct finder *f, uint32_t i)
 
 static enum status note(struct finder *f, uint32_t i, const struct lin_sub *s)
 {
-    if (s->kind == LIN_GET || (s->kind == LIN_CAS && s->known && s->result == 0)) {
+    /* Replacing a value by itself is a look: it is not where the value comes from. */
+    bool still = s->kind == LIN_CAS && ((s->known && s->result == 0) || s->expect == s->value);
+    if (s->kind == LIN_GET || still) {
         return ST_OK;
     }
     enum status st =
