@@ -54,14 +54,16 @@ static void search_progress(void *arg, uint64_t events)
     j->options->progress(j->options->progress_arg, j->done + events / 2, j->h->count);
 }
 
-static void take_places(struct lin_verdict *v, struct lin_zones *z)
+static enum status take_places(const struct job *j, struct lin_verdict *v)
 {
+    struct lin_zones *z = j->zones;
     v->result = LIN_NON_LINEARIZABLE;
     v->witness = z->places;
     v->witness_count = z->place_count;
     z->places = NULL;
     z->place_count = 0;
     z->place_cap = 0;
+    return lin_witness_trim(j->h, j->split, j->part, v->witness, &v->witness_count);
 }
 
 /* A contradiction on one key alone, if that is what it is. */
@@ -78,8 +80,7 @@ static enum status zones_witness(const struct job *j, struct lin_verdict *v)
             return st;
         }
         if (result == LIN_NON_LINEARIZABLE) {
-            take_places(v, j->zones);
-            return ST_OK;
+            return take_places(j, v);
         }
     }
     return ST_OK;
@@ -139,10 +140,7 @@ static enum status check_part(struct job *j, struct lin_verdict *v)
         return st != ST_OK ? st : search_part(j, v);
     }
     v->parts_zones++;
-    if (result == LIN_NON_LINEARIZABLE) {
-        take_places(v, j->zones);
-    }
-    return ST_OK;
+    return result == LIN_NON_LINEARIZABLE ? take_places(j, v) : ST_OK;
 }
 
 /* A look for a value that only a failed write had: that write belongs to the story. */

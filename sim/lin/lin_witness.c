@@ -353,15 +353,14 @@ static size_t weight(const struct finder *f, const uint8_t *keep)
     return sum;
 }
 
-/* Closes f->next; if it has no order it becomes f->keep. */
-static enum status try_next(struct finder *f, bool *taken)
+/* If f->next has no order it becomes f->keep. */
+static enum status try_set(struct finder *f, bool *taken)
 {
     struct lin_prog prog;
     struct lin_search search = {0};
     enum lin_result result = LIN_UNKNOWN;
     uint32_t event;
     *taken = false;
-    close_set(f);
     uint64_t left = f->steps < f->steps_max ? f->steps_max - f->steps : 0;
     enum status st = lin_prog_make(&prog, f->h, f->s, f->part, f->next);
     if (st == ST_OK) {
@@ -378,6 +377,12 @@ static enum status try_next(struct finder *f, bool *taken)
         *taken = true;
     }
     return st;
+}
+
+static enum status try_next(struct finder *f, bool *taken)
+{
+    close_set(f);
+    return try_set(f, taken);
 }
 
 /* Windows of growing length before the failure. */
@@ -493,5 +498,74 @@ enum status lin_witness_find(const struct lin_history *h, const struct lin_split
     mem_release(h->mem, f.keep);
     mem_release(h->mem, f.next);
     mem_release(h->mem, f.todo);
+    return st;
+}
+
+/* ---- trimming what zones found ---- */
+
+/* Every value that the set saw was written in it, so that it has no order for its own sake. */
+static bool stands_alone(const struct finder *f, const uint32_t *places, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct lin_rec *op = &f->h->ops[places[i]];
+        if (op->kind > LIN_CAS) {
+            return false;
+        }
+        bool looks = op->kind == LIN_GET || (op->kind == LIN_CAS && op->known && op->result != 0);
+        uint32_t saw = op->kind == LIN_GET ? op->result : op->expect;
+        bool there = !looks || f->s->init[op->key] == saw;
+        for (size_t n = 0; n < count && !there; n++) {
+            const struct lin_rec *w = &f->h->ops[places[n]];
+            there = n != i && w->kind != LIN_GET && w->value == saw && w->key == op->key;
+        }
+        if (!there) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static enum status trim(struct finder *f, uint32_t *places, size_t *count)
+{
+    enum status st = ST_OK;
+    for (size_t i = *count; i-- > 0 && st == ST_OK;) {
+        if (f->h->ops[places[i]].kind != LIN_GET) {
+            continue;
+        }
+        memset(f->next, LIN_DROP, f->part->op_count);
+        size_t n = 0;
+        for (uint32_t p = 0; p < f->part->op_count; p++) {
+            bool kept = false;
+            for (size_t w = 0; w < *count; w++) {
+                kept = kept || (w != i && places[w] == f->part->ops[p]);
+            }
+            f->next[p] = kept ? LIN_FULL : LIN_DROP;
+            n += kept ? 1 : 0;
+        }
+        bool taken = false;
+        st = n + 1 == *count ? try_set(f, &taken) : ST_OK;
+        if (taken) {
+            memmove(places + i, places + i + 1, (*count - i - 1) * sizeof *places);
+            (*count)--;
+        }
+    }
+    return st;
+}
+
+enum status lin_witness_trim(const struct lin_history *h, const struct lin_split *s,
+                             const struct lin_part *part, uint32_t *places, size_t *count)
+{
+    struct finder f = {.mem = h->mem, .h = h, .s = s, .part = part};
+    f.steps_max = STEPS_ALL;
+    f.bytes_max = SIZE_MAX;
+    if (*count <= 3 || *count > 12 || !stands_alone(&f, places, *count)) {
+        return ST_OK;
+    }
+    f.keep = mem_alloc(h->mem, part->op_count);
+    f.next = mem_alloc(h->mem, part->op_count);
+    enum status st = f.keep != NULL && f.next != NULL ? ST_OK : ST_NOMEM;
+    st = st == ST_OK ? trim(&f, places, count) : st;
+    mem_release(h->mem, f.keep);
+    mem_release(h->mem, f.next);
     return st;
 }

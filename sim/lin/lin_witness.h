@@ -25,4 +25,10 @@ NODISCARD enum status lin_witness_find(const struct lin_history *h, const struct
                                        uint64_t steps_max, size_t bytes_max, uint32_t **places,
                                        size_t *count);
 
+/* Leaves out looks that a closed set without an order can do without; *count shrinks. Where the
+ * set rests on what it does not hold (appends, the start of a chain) it is left as it is. */
+NODISCARD enum status lin_witness_trim(const struct lin_history *h, const struct lin_split *s,
+                                       const struct lin_part *part, uint32_t *places,
+                                       size_t *count);
+
 #endif
