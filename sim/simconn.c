@@ -227,7 +227,7 @@ void simconn_send(struct half *h, size_t bytes, bool fin, bool rst)
     h->last_when = when > h->last_when ? when : h->last_when;
     h->segments[h->count++] =
         (struct segment){.when = h->last_when, .bytes = bytes, .fin = fin, .rst = rst};
-    if (h->timer.at == 0 && h->head + 1 == h->count) {
+    if (h->timer.at == 0 && (h->head + 1 == h->count || rst)) {
         timers_set(&w->sched.timers, &h->timer, h->last_when);
     }
 }
@@ -323,6 +323,18 @@ static bool take_segment(struct half *h, struct simsock *to)
     return true;
 }
 
+/* The receiver has no room. A reset that has been sent waits for no window: it is looked at when it
+ * is due; true when that is now. */
+static bool reset_due(struct half *h)
+{
+    const struct segment *last = &h->segments[h->count - 1];
+    struct world *w = h->conn->net->world;
+    if (last->rst && last->when > w->sched.now) {
+        timers_set(&w->sched.timers, &h->timer, last->when);
+    }
+    return last->rst && last->when <= w->sched.now;
+}
+
 void simconn_deliver(struct half *h)
 {
     struct simconn *c = h->conn;
@@ -344,7 +356,11 @@ void simconn_deliver(struct half *h)
             break;
         }
         if (!take_segment(h, to)) {
-            return; /* zero window: a read asks again */
+            if (!reset_due(h)) {
+                return; /* zero window: a read asks again */
+            }
+            reset_arrives(h);
+            break;
         }
     }
     h->retries = 0;

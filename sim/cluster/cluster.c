@@ -125,8 +125,19 @@ static void stop_node(struct cluster *c)
     if (!await_down(c)) {
         world_fail(&c->world, "shutdown", "the node did not end within %d s of being asked",
                    HEAL_S);
+    }
+    c->stopping = false;
+}
+
+/* What a run with faults left lying about is gone within one start and stop without any. */
+static void second_life(struct cluster *c)
+{
+    keeper_start_node(c);
+    if (!await_serving(c)) {
+        world_fail(&c->world, "L1 liveness", "the node does not serve after an orderly stop");
         return;
     }
+    stop_node(c);
     check_files(c);
 }
 
@@ -162,6 +173,10 @@ static void director_body(struct cluster *c)
     }
     phase(c, "stop");
     stop_node(c);
+    if (!c->world.failure.set) {
+        phase(c, "again");
+        second_life(c);
+    }
     phase(c, "post mortem");
     shadow_post_mortem(c);
 }
@@ -283,7 +298,7 @@ void cluster_run(const struct cluster_options *o, struct cluster_result *r, stru
         report_tail(c, tail);
     }
     if (o->history != NULL) {
-        enum status st = ST_OK; /* lin_jsonl_write(&c->history, o->history); */
+        enum status st = lin_jsonl_write(&c->history, o->history);
         CK(st == ST_OK);
     }
     cluster_release(c);
