@@ -251,6 +251,20 @@ NODISCARD enum status lin_check(const struct lin_history *h, const struct lin_op
 
 void lin_verdict_release(struct lin_verdict *v);
 
+/* ---- the order that the store claims ---- */
+
+struct lin_order_verdict {
+    enum lin_result result;
+    uint32_t place;  /* the operation that does not fit */
+    const char *why; /* a constant text about it */
+};
+
+/* Replays the history by the commit indexes of its operations (a look carries the index of the
+ * last write it reflects). LIN_LINEARIZABLE is a proof, at the price of a sort. A "no" says that
+ * the claimed order is wrong, which is a bug of the store; whether clients could have seen it,
+ * lin_check tells. LIN_UNKNOWN: an acknowledged operation has no index. */
+NODISCARD enum status lin_order_check(const struct lin_history *h, struct lin_order_verdict *v);
+
 /* "linearizable", "non-linearizable", "unknown". */
 const char *lin_result_text(enum lin_result result);
 

@@ -283,3 +283,17 @@ out:
     mem_release(h->mem, order);
     return st;
 }
+
+enum status lin_split_sort_keys(const struct lin_history *h, uint32_t *sorted)
+{
+    uint32_t *other = mem_alloc(h->mem, ((size_t)h->keys.count + 1) * sizeof *other);
+    if (other == NULL) {
+        return ST_NOMEM;
+    }
+    for (uint32_t k = 0; k < h->keys.count; k++) {
+        sorted[k] = k;
+    }
+    sort_keys(h, sorted, other, h->keys.count);
+    mem_release(h->mem, other);
+    return ST_OK;
+}

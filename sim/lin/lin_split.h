@@ -37,4 +37,7 @@ void lin_split_range(const struct lin_history *h, const struct lin_part *part,
 /* True when the operation can be left out of every check. */
 bool lin_split_idle(const struct lin_history *h, const struct lin_rec *op);
 
+/* All keys of the history in byte order, into an array of keys.count. */
+NODISCARD enum status lin_split_sort_keys(const struct lin_history *h, uint32_t *sorted);
+
 #endif
