@@ -27,6 +27,7 @@ static const char usage[] =
     "  --hashes                sweep: print each seed's trace hash\n"
     "  --twice-every K         sweep: run every K-th seed twice and compare\n"
     "  --require-probes        sweep: fail when a probe or an enabled fault was never reached\n"
+    "  --first-failure         sweep: stop after the first seed, in order, that fails\n"
     "  --junit FILE            sweep: results as JUnit XML\n"
     "  --max-runs N            shrink: at most so many tries (2000)\n"
     "  --out FILE              shrink: where the plan goes (shrunk-SEED.seed)\n"

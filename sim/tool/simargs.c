@@ -70,6 +70,7 @@ static const struct option options[] = {
     {"--quiet", FLAG, offsetof(struct simargs, quiet)},
     {"--trace", FLAG, offsetof(struct simargs, full_trace)},
     {"--require-probes", FLAG, offsetof(struct simargs, check_probes)},
+    {"--first-failure", FLAG, offsetof(struct simargs, first_failure)},
     {"--tail", NUMBER, offsetof(struct simargs, tail)},
     {"--max-runs", NUMBER, offsetof(struct simargs, max_runs)},
     {"--tape", TEXT, offsetof(struct simargs, tape)},

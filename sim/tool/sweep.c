@@ -1,6 +1,7 @@
 /* sweep.c - tinykv-sim sweep: many seeds, in worker processes, so that one that crashes takes only
  * itself. */
 #include "base/ck.h"
+#include "base/heap.h"
 #include "base/json.h"
 #include "sim/simmem.h"
 #include "sim/tool/simtool.h"
@@ -8,6 +9,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +34,7 @@ struct board {
 /* What a worker sends for each seed; below PIPE_BUF it would be atomic, but each has its own pipe.
  */
 struct row {
+    uint64_t index; /* of the seed, among those of this sweep */
     uint64_t seed;
     uint64_t wall_ns;
     bool twice_differs;
@@ -63,11 +66,20 @@ struct sweep {
     uint64_t ops_least;
     FILE *junit;
     bool tty;
+    /* --first-failure: rows are taken in the order of their seeds, whatever order they come in */
+    struct heap ahead; /* of struct row, owned: those that came before a smaller one */
+    bool over;         /* a failure was taken: nothing after it counts */
+    uint64_t failure;  /* its seed */
 };
 
 static uint64_t seed_at(const struct simargs *a, uint64_t i)
 {
     return a->first + i * a->shards + (a->shard - 1);
+}
+
+static uint64_t index_of(const struct simargs *a, uint64_t seed)
+{
+    return (seed - (a->shard - 1) - a->first) / a->shards;
 }
 
 static uint64_t seed_count(const struct simargs *a)
@@ -113,7 +125,7 @@ static void run_seed(struct sweep *s, struct fiber_pool *pool, uint64_t i, struc
 {
     struct plan plan;
     uint8_t *probes = mem_zalloc(simmem(), s->probe_count + 1);
-    *row = (struct row){.seed = seed_at(s->a, i)};
+    *row = (struct row){.index = i, .seed = seed_at(s->a, i)};
     int code = simargs_plan_of_seed(s->a, row->seed, &plan);
     CK(code == EXIT_FINE);
     struct cluster_options o = {.plan = &plan, .pool = pool, .probes = probes};
@@ -275,6 +287,43 @@ static void take_row(struct sweep *s, struct row *r)
     bar(s, false);
 }
 
+/* Ends the workers where they are: what they are on has no part in the result. */
+static void workers_kill(struct sweep *s)
+{
+    for (unsigned w = 0; w < s->a->jobs; w++) {
+        struct worker *k = &s->workers[w];
+        if (k->fd >= 0) {
+            (void)kill(k->pid, SIGKILL); /* or it has just ended by itself */
+            (void)waitpid(k->pid, NULL, 0);
+            (void)close(k->fd);
+            k->fd = -1;
+        }
+    }
+}
+
+/* Takes a row now, or with --first-failure when those of all smaller seeds have come. */
+static void row_came(struct sweep *s, struct row *r)
+{
+    if (!s->a->first_failure) {
+        take_row(s, r);
+        return;
+    }
+    struct row *own = mem_alloc(simmem(), sizeof *own);
+    *own = *r;
+    enum status st = heap_push(&s->ahead, (struct heap_entry){own->index, 0, own});
+    CK(st == ST_OK);
+    while (!s->over && s->ahead.count > 0 && heap_first(&s->ahead)->key == s->done) {
+        own = heap_pop(&s->ahead).item;
+        take_row(s, own);
+        s->over = !own->result.ok;
+        s->failure = own->seed;
+        mem_release(simmem(), own);
+    }
+    if (s->over) {
+        workers_kill(s);
+    }
+}
+
 /* A worker is gone: with its work, or in the middle of a seed. */
 static void worker_ended(struct sweep *s, unsigned w)
 {
@@ -287,7 +336,7 @@ static void worker_ended(struct sweep *s, unsigned w)
     if (WIFEXITED(how) && WEXITSTATUS(how) == 0) {
         return;
     }
-    struct row r = {.seed = seed};
+    struct row r = {.index = seed != NONE ? index_of(s->a, seed) : 0, .seed = seed};
     (void)snprintf(r.result.failure.class, sizeof r.result.failure.class, "the simulator itself");
     if (WIFSIGNALED(how)) {
         (void)snprintf(r.result.failure.text, sizeof r.result.failure.text,
@@ -298,10 +347,10 @@ static void worker_ended(struct sweep *s, unsigned w)
     }
     r.result.failure.set = true;
     if (seed != NONE && s->done < s->total) {
-        take_row(s, &r);
+        row_came(s, &r);
     }
     atomic_store(&s->seeds[w], NONE);
-    if (!worker_start(s, w)) {
+    if (!s->over && !worker_start(s, w)) {
         (void)fprintf(stderr, "tinykv-sim: cannot start another worker: %s\n", strerror(errno));
     }
 }
@@ -320,7 +369,7 @@ static void read_worker(struct sweep *s, unsigned w)
     k->got += (size_t)n;
     if (k->got == sizeof k->row) {
         k->got = 0;
-        take_row(s, &k->row);
+        row_came(s, &k->row);
     }
 }
 
@@ -340,7 +389,7 @@ static void collect(struct sweep *s)
             break;
         }
         for (unsigned w = 0; w < s->a->jobs; w++) {
-            if (fds[w].fd >= 0 && fds[w].revents != 0) {
+            if (s->workers[w].fd >= 0 && fds[w].revents != 0) {
                 read_worker(s, w);
             }
         }
@@ -401,6 +450,9 @@ static void totals_json(struct sweep *s, uint64_t median)
     json_object(&j, NULL);
     json_u64(&j, "seeds", s->done);
     json_u64(&j, "failed", s->failed);
+    if (s->over) {
+        json_u64(&j, "first_failure", s->failure);
+    }
     json_u64(&j, "unknown", s->unknown);
     json_u64(&j, "operations", s->operations);
     json_u64(&j, "operations_least", s->ops_least);
@@ -411,7 +463,8 @@ static void totals_json(struct sweep *s, uint64_t median)
     json_u64(&j, "wall_ns", s->wall_ns);
     json_text(&j, "hash", hash);
     json_object(&j, "probes");
-    for (size_t i = 0; i < s->probe_count; i++) {
+    /* behind a first failure seeds may have run that do not count */
+    for (size_t i = 0; i < s->probe_count && !s->over; i++) {
         json_u64(&j, cluster_probe_name(i), atomic_load(&s->board->probes[i].seeds));
     }
     json_object_end(&j);
@@ -437,6 +490,9 @@ static void totals(struct sweep *s, uint64_t median)
     (void)printf(
         "%.1f seeds a second a core, %.0f s of virtual time; hash of all traces %016" PRIx64 "\n",
         cpu > 0 ? (double)s->done / cpu : 0.0, (double)s->virtual_ns / 1e9, s->hash_of_hashes);
+    if (s->over) {
+        return; /* the failure says how to replay it; and what was reached is not only of these */
+    }
     (void)printf("probes reached: %zu of %zu\n", s->probe_count - unreached_probes(s, false),
                  s->probe_count);
     if (!s->a->quiet) {
@@ -466,6 +522,7 @@ static bool sweep_open(struct sweep *s, const struct simargs *a)
     for (unsigned w = 0; w < a->jobs; w++) {
         atomic_store(&s->seeds[w], NONE);
     }
+    heap_init(&s->ahead, simmem());
     s->workers = mem_zalloc(simmem(), a->jobs * sizeof *s->workers);
     s->shadow_counts = mem_zalloc(simmem(), (s->total + 1) * sizeof *s->shadow_counts);
     if (a->junit != NULL) {
@@ -514,9 +571,13 @@ int sweep_command(const struct simargs *a)
             return EXIT_TOOL;
         }
     }
+    while (s.ahead.count > 0) {
+        mem_release(simmem(), heap_pop(&s.ahead).item);
+    }
+    heap_release(&s.ahead);
     mem_release(simmem(), s.workers);
     mem_release(simmem(), s.shadow_counts);
-    if (s.done < s.total) {
+    if (s.done < s.total && !s.over) {
         return EXIT_TOOL;
     }
     return s.failed > 0 || s.unknown > 0 || short_of ? EXIT_CHECK : EXIT_FINE;
