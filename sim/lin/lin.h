@@ -251,6 +251,53 @@ NODISCARD enum status lin_check(const struct lin_history *h, const struct lin_op
 
 void lin_verdict_release(struct lin_verdict *v);
 
+/* ---- while the world runs ---- */
+
+struct lin_key_engine;
+struct lin_pending;
+
+/* A checker that is fed operations as they complete and forgets what is decided. Its memory is
+ * bounded by the operations that overlap one which is still open, and by the keys.
+ *
+ * It decides key by key: of a scan or batch each key's share is checked by itself. So a "no" is
+ * final and comes at once; a "yes" covers all but contradictions between keys, which lin_check
+ * finds in the whole history. */
+struct lin_online {
+    struct mem *mem;                 /* borrowed */
+    struct lin_history h;            /* for its tables: no operation stays in it */
+    struct lin_key_engine **engines; /* by key */
+    size_t engine_cap;
+    uint32_t *zeros; /* as many as there are keys */
+    size_t zero_cap;
+    struct lin_pending **queue; /* a heap: calls and returns that are to come */
+    size_t queue_count;
+    size_t queue_cap;
+    struct lin_pending *spare;
+    size_t values_max; /* when to forget values */
+    uint64_t taken;    /* operations so far; the next one's number */
+    int64_t horizon;
+    struct lin_options limits;
+    enum lin_result result; /* so far; LIN_UNKNOWN: some key was given up */
+    uint64_t culprit;       /* of a "no": the number of the operation that has no place */
+};
+
+/* limits may be NULL; its budget is for each key between two quiet moments of that key. */
+void lin_online_init(struct lin_online *o, struct mem *mem, const struct lin_options *limits);
+void lin_online_release(struct lin_online *o);
+
+/* Before the first operation: as for a history. */
+NODISCARD enum status lin_online_set_init(struct lin_online *o, struct slice key,
+                                          struct lin_value value);
+
+/* An operation is over (or known to have been lost: LIN_INFO). Any order; its call is not before
+ * the horizon. Statuses as lin_history_add. */
+NODISCARD enum status lin_online_take(struct lin_online *o, const struct lin_op *op,
+                                      struct err *err);
+
+/* Promises that every operation that is still to be taken was called at `horizon` or later (the
+ * least call among the open ones), and decides all that this allows. Then see o->result. */
+NODISCARD enum status lin_online_advance(struct lin_online *o, int64_t horizon);
+
 /* ---- the order that the store claims ---- */
 
 struct lin_order_verdict {

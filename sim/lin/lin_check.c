@@ -8,6 +8,7 @@
 
 #define STEPS_DEFAULT  50000000u
 #define MEMORY_DEFAULT ((size_t)1 << 30)
+#define WEAK_MIN       2000 /* operations of a key from which zones are worth a try for a "no" */
 #define ZONES_WORK_MAX 20000000u /* keys times operations, when looking for a witness */
 
 const char *lin_result_text(enum lin_result result)
@@ -70,12 +71,13 @@ static enum status take_places(const struct job *j, struct lin_verdict *v)
 static enum status zones_witness(const struct job *j, struct lin_verdict *v)
 {
     const struct lin_part *part = j->part;
-    if (part->key_count == 1 || (uint64_t)part->key_count * part->op_count > ZONES_WORK_MAX) {
+    bool tried = part->key_count == 1 && part->op_count >= WEAK_MIN;
+    if (tried || (uint64_t)part->key_count * part->op_count > ZONES_WORK_MAX) {
         return ST_OK;
     }
     for (uint32_t k = 0; k < part->key_count; k++) {
         enum lin_result result;
-        enum status st = lin_zones_check(j->zones, j->split, part, k, &result);
+        enum status st = lin_zones_check(j->zones, j->split, part, k, true, &result);
         if (st != ST_OK) {
             return st;
         }
@@ -135,7 +137,8 @@ static enum status check_part(struct job *j, struct lin_verdict *v)
         return search_part(j, v);
     }
     enum lin_result result;
-    enum status st = lin_zones_check(j->zones, j->split, j->part, 0, &result);
+    bool weak = j->part->op_count >= WEAK_MIN;
+    enum status st = lin_zones_check(j->zones, j->split, j->part, 0, weak, &result);
     if (st != ST_OK || result == LIN_UNKNOWN) {
         return st != ST_OK ? st : search_part(j, v);
     }

@@ -190,6 +190,11 @@ static enum status intern(struct lin_concat *c, uint32_t *out)
         *out = id + 1;
         return ST_OK;
     }
+    if (c->into != NULL) {
+        enum status st = lin_strtab_add(c->into, buf_slice(&c->text), &id);
+        *out = id + 1;
+        return st;
+    }
     enum status st = lin_strtab_add(&c->made, buf_slice(&c->text), &id);
     *out = values->count + 1 + id;
     return st;

@@ -12,6 +12,7 @@ struct lin_concat {
     const struct lin_prog *p;
     uint32_t *seen; /* ids of the values that are read, in byte order, without repetition */
     uint32_t seen_count;
+    struct lin_strtab *into; /* where made texts go instead of `made`, or NULL: then */
     struct lin_strtab made;  /* made text i has id values.count + 1 + i */
     struct lin_map made_of;  /* (value, text) -> sum */
     struct lin_map range_of; /* value -> the run of seen[] that begins with it: first, end */

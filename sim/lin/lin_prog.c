@@ -105,13 +105,14 @@ static void compile_cas(const struct lin_rec *rec, struct lin_prog_op *op, bool 
     op->total = !op->info;
 }
 
-static enum status compile(struct lin_prog *p, const struct lin_split *s,
-                           const struct lin_part *part, uint32_t place, struct lin_prog_op *op)
+enum status lin_prog_compile(struct lin_prog *p, const struct lin_split *s,
+                             const struct lin_part *part, uint32_t place, struct lin_prog_op *op)
 {
     const struct lin_rec *rec = &p->h->ops[place];
     *op = (struct lin_prog_op){.place = place, .info = rec->outcome == LIN_INFO};
     op->sub = (uint32_t)p->sub_count;
     op->ret_at = LIN_NONE;
+    op->deadline = op->info ? LIN_NEVER : rec->ret;
     bool list = rec->kind == LIN_SCAN || rec->kind == LIN_BATCH;
     op->key = list ? 0 : s->local_of[rec->key];
     op->val = rec->value;
@@ -405,7 +406,7 @@ enum status lin_prog_make(struct lin_prog *p, const struct lin_history *h,
             continue;
         }
         struct lin_prog_op *op = &p->ops[p->op_count++];
-        st = compile(p, s, part, part->ops[i], op);
+        st = lin_prog_compile(p, s, part, part->ops[i], op);
         if (level == LIN_WEAK && st == ST_OK) {
             weaken(p, op);
         }

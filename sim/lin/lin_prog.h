@@ -35,6 +35,7 @@ struct lin_prog_op {
     uint32_t sub_count;
     uint32_t slot;
     uint32_t ret_at;  /* event of its return, LIN_NONE without one */
+    int64_t deadline; /* its return; LIN_NEVER without one */
     uint32_t last_at; /* the last event at which its value may still be looked at */
     uint32_t group;   /* equal for operations of equal effect */
 };
@@ -64,6 +65,11 @@ NODISCARD enum status lin_prog_make(struct lin_prog *p, const struct lin_history
                                     const struct lin_split *s, const struct lin_part *part,
                                     const uint8_t *keep);
 void lin_prog_release(struct lin_prog *p);
+
+/* One operation of p->h alone, without slot and events. */
+NODISCARD enum status lin_prog_compile(struct lin_prog *p, const struct lin_split *s,
+                                       const struct lin_part *part, uint32_t place,
+                                       struct lin_prog_op *op);
 
 static inline bool lin_prog_observes(const struct lin_prog_op *op)
 {

@@ -92,19 +92,20 @@ static enum status push(struct lin_search *s, struct lin_nodes *set, const uint6
 /* An empty table with room for `count` entries. */
 static enum status table_reset(struct lin_search *s, size_t count)
 {
-    size_t want = 64;
+    size_t want = 16;
     while (want < count * 2) {
         want *= 2;
     }
-    if (want > s->table_count) {
+    if (want > s->table_cap) {
         uint32_t *table = mem_resize(s->mem, s->table, want * sizeof *table);
         if (table == NULL) {
             return ST_NOMEM;
         }
-        s->bytes += (want - s->table_count) * sizeof *table;
+        s->bytes += (want - s->table_cap) * sizeof *table;
         s->table = table;
-        s->table_count = want;
+        s->table_cap = want;
     }
+    s->table_count = want;
     memset(s->table, 0, s->table_count * sizeof *s->table);
     return ST_OK;
 }
@@ -211,7 +212,7 @@ static enum status settle(struct lin_search *s)
 
 /* ---- events ---- */
 
-static void open_slot(struct lin_search *s, uint32_t index)
+void lin_search_call(struct lin_search *s, uint32_t index)
 {
     const struct lin_prog_op *op = &s->p->ops[index];
     uint64_t bit = (uint64_t)1 << op->slot % 64;
@@ -272,7 +273,7 @@ static enum status explore(struct lin_search *s, const struct lin_prog_op *op)
     return ST_OK;
 }
 
-static enum status close_slot(struct lin_search *s, uint32_t index)
+enum status lin_search_return(struct lin_search *s, uint32_t index)
 {
     const struct lin_prog_op *op = &s->p->ops[index];
     enum status st = ST_OK;
@@ -320,7 +321,7 @@ static enum status close_slot(struct lin_search *s, uint32_t index)
     return s->stopped ? ST_OK : settle(s);
 }
 
-static enum status first_node(struct lin_search *s)
+enum status lin_search_start(struct lin_search *s)
 {
     uint64_t *node;
     enum status st = reserve(s, &s->now, &node);
@@ -335,16 +336,16 @@ static enum status first_node(struct lin_search *s)
 enum status lin_search_run(struct lin_search *s, enum lin_result *result, uint32_t *event)
 {
     *result = LIN_UNKNOWN;
-    enum status st = first_node(s);
+    enum status st = lin_search_start(s);
     for (s->event = 0; s->event < s->p->event_count && st == ST_OK; s->event++) {
         uint32_t e = s->p->events[s->event];
         if (s->progress != NULL && s->event % 1024 == 0) {
             s->progress(s->progress_arg, s->event);
         }
         if (e % 2 == 0) {
-            open_slot(s, e / 2);
+            lin_search_call(s, e / 2);
         } else {
-            st = close_slot(s, e / 2);
+            st = lin_search_return(s, e / 2);
         }
         s->widest = s->now.count > s->widest ? s->now.count : s->widest;
         s->stopped = s->stopped || s->steps > s->steps_max;
@@ -361,4 +362,51 @@ enum status lin_search_run(struct lin_search *s, enum lin_result *result, uint32
         *result = LIN_LINEARIZABLE;
     }
     return st;
+}
+
+static enum status widen_array(struct lin_search *s, void *array, size_t had, size_t need,
+                               size_t size)
+{
+    char *old;
+    memcpy(&old, array, sizeof old);
+    char *block = mem_resize(s->mem, old, need * size);
+    if (block == NULL) {
+        return ST_NOMEM;
+    }
+    memset(block + had * size, 0, (need - had) * size);
+    memcpy(array, &block, sizeof block);
+    return ST_OK;
+}
+
+enum status lin_search_widen(struct lin_search *s)
+{
+    uint32_t had = s->width;
+    uint32_t need = (s->p->slot_count + 63) / 64;
+    uint32_t vals = s->node_words - 2 * had;
+    enum status st = widen_array(s, &s->observers, had, need, sizeof *s->observers);
+    st = st == ST_OK ? widen_array(s, &s->writers, had, need, sizeof *s->writers) : st;
+    st = st == ST_OK
+             ? widen_array(s, &s->slot_op, (size_t)had * 64, (size_t)need * 64, sizeof *s->slot_op)
+             : st;
+    size_t words = 2 * need + vals;
+    uint64_t *nodes = st == ST_OK ? mem_zalloc(s->mem, (s->now.count + 1) * words * 8) : NULL;
+    if (nodes == NULL) {
+        return ST_NOMEM;
+    }
+    for (size_t i = 0; i < s->now.count; i++) {
+        const uint64_t *from = node_at(s, &s->now, i);
+        uint64_t *to = nodes + i * words;
+        memcpy(to, from, had * sizeof *to);
+        memcpy(to + need, from + had, had * sizeof *to);
+        memcpy(to + 2 * need, from + 2 * had, vals * sizeof *to);
+    }
+    mem_release(s->mem, s->now.words);
+    mem_release(s->mem, s->next.words);
+    mem_release(s->mem, s->pool.words);
+    s->now = (struct lin_nodes){nodes, s->now.count, s->now.count + 1};
+    s->next = (struct lin_nodes){0};
+    s->pool = (struct lin_nodes){0};
+    s->width = need;
+    s->node_words = (uint32_t)words;
+    return ST_OK;
 }

@@ -28,7 +28,8 @@ struct lin_search {
     struct lin_nodes next;
     struct lin_nodes pool; /* all that was reached within one return */
     uint32_t *table;       /* of places + 1 in pool or next, by hash */
-    size_t table_count;
+    size_t table_count;    /* in use, a power of two */
+    size_t table_cap;
     uint64_t *observers; /* open slots that only look */
     uint64_t *writers;   /* open slots that write */
     uint32_t *slot_op;
@@ -55,5 +56,15 @@ void lin_search_release(struct lin_search *s);
 /* Runs to the end. *result tells; where it is "no", *event is the return that could not be. */
 NODISCARD enum status lin_search_run(struct lin_search *s, enum lin_result *result,
                                      uint32_t *event);
+
+/* The same by hand, for a program whose operations come and go (op i in slot i): the first node,
+ * then one call or return at a time. Zero nodes in s->now: there is no order; s->stopped: a limit.
+ */
+NODISCARD enum status lin_search_start(struct lin_search *s);
+void lin_search_call(struct lin_search *s, uint32_t op);
+NODISCARD enum status lin_search_return(struct lin_search *s, uint32_t op);
+
+/* Makes room for p->slot_count slots after it grew. */
+NODISCARD enum status lin_search_widen(struct lin_search *s);
 
 #endif

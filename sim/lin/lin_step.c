@@ -411,7 +411,7 @@ static bool twin_first(const struct lin_search *s, const uint64_t *node,
         for (uint64_t set = s->writers[w] & node[s->width + w]; set != 0; set &= set - 1) {
             uint32_t slot = w * 64 + (uint32_t)__builtin_ctzll(set);
             const struct lin_prog_op *o = op_in(s, slot);
-            bool earlier = o->ret_at < op->ret_at || (o->ret_at == op->ret_at && o < op);
+            bool earlier = o->deadline < op->deadline || (o->deadline == op->deadline && o < op);
             bool freer = bit(node, slot) && !bit(node, op->slot);
             if (o != op && o->group == op->group && earlier && !freer) {
                 return true;
@@ -448,18 +448,29 @@ static enum status worth(struct lin_search *s, const uint64_t *node, const struc
     }
 }
 
+/* The next open operation, at or after it->slot, whose effect is still to be had. */
+static bool next_live(const struct lin_search *s, struct lin_step_iter *it, const uint64_t *node)
+{
+    for (uint32_t w = it->slot / 64; w < s->width; w++) {
+        uint64_t set = s->writers[w] & node[s->width + w];
+        set = w == it->slot / 64 ? set & ~(uint64_t)0 << it->slot % 64 : set;
+        if (set != 0) {
+            it->slot = w * 64 + (uint32_t)__builtin_ctzll(set);
+            return true;
+        }
+    }
+    return false;
+}
+
 enum status lin_step_next(struct lin_search *s, struct lin_step_iter *it, const uint64_t *node,
                           uint64_t *to, bool *more)
 {
     *more = false;
-    for (; it->slot < s->p->slot_count; it->slot++) {
-        if (!bit(s->writers, it->slot) || !bit(node + s->width, it->slot)) {
-            continue;
-        }
+    for (; next_live(s, it, node); it->slot++) {
         const struct lin_prog_op *op = op_in(s, it->slot);
-        bool goal = it->slot == it->goal;
-        bool yes = true; /* even where the value stays: it hides others that are open */
-        enum status st = goal ? ST_OK : worth(s, node, op, &yes);
+        /* The goal is tried even where the value stays: it hides others that are open. */
+        bool yes = true;
+        enum status st = it->slot == it->goal ? ST_OK : worth(s, node, op, &yes);
         if (st == ST_OK && yes) {
             memcpy(to, node, s->node_words * sizeof *to);
             st = apply(s, to, op, more);

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#define PREFETCH    12 /* operations */
 #define LENGTHS_MAX 64 /* different lengths of appended texts that are tried */
 
 static enum status add(struct lin_zones *z, const struct lin_touch *t)
@@ -219,8 +220,12 @@ enum status lin_touch_collect(struct lin_zones *z, const struct lin_split *s,
 {
     (void)s;
     uint32_t key = part->keys[local];
-    enum status st = ST_OK;
+    enum status st =
+        lin_grow(z->mem, &z->touches, &z->touch_cap, part->op_count, sizeof *z->touches);
     for (uint32_t i = 0; i < part->op_count && st == ST_OK; i++) {
+        /* The operations of a part lie far apart: fetch ahead. */
+        uint32_t ahead = i + PREFETCH < part->op_count ? i + PREFETCH : i;
+        __builtin_prefetch(&z->h->ops[part->ops[ahead]]);
         const struct lin_rec *rec = &z->h->ops[part->ops[i]];
         struct lin_touch t = {.place = part->ops[i],
                               .info = rec->outcome == LIN_INFO,

@@ -78,9 +78,10 @@ struct lin_zones {
 void lin_zones_init(struct lin_zones *z, const struct lin_history *h);
 void lin_zones_release(struct lin_zones *z);
 
-/* Decides key `local` of the part, or says LIN_UNKNOWN. After a "no" z->places is the witness. */
+/* Decides key `local` of the part, or says LIN_UNKNOWN. After a "no" z->places is the witness.
+ * With `weak` it goes on looking for a contradiction where it can no longer say "yes". */
 NODISCARD enum status lin_zones_check(struct lin_zones *z, const struct lin_split *s,
-                                      const struct lin_part *part, uint32_t local,
+                                      const struct lin_part *part, uint32_t local, bool weak,
                                       enum lin_result *result);
 
 #endif

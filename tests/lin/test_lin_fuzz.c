@@ -32,6 +32,59 @@ static bool witness_is_illegal(const struct gen *gen, const struct lin_verdict *
     return v->witness_count > 0 && !brute_linearizable(ops, (int)v->witness_count, &gen->start);
 }
 
+/* The online checker, fed as operations complete (unknown ones at a random moment). */
+static enum lin_result run_online(const struct gen *gen, struct mem *mem, struct prng *g)
+{
+    struct lin_online o;
+    bool taken[BRUTE_OPS_MAX] = {false};
+    bool good = true;
+    lin_online_init(&o, mem, NULL);
+    good = lin_history_set_default(&o.h, gen->fallback) == ST_OK;
+    for (int k = 0; k < gen->start.count; k++) {
+        const struct brute_key *key = &gen->start.keys[k];
+        struct lin_value v = {key->value.present, slice_text(key->value.text)};
+        good = good && lin_online_set_init(&o, slice_text(key->name), v) == ST_OK;
+    }
+    for (int n = 0; n < gen->count && good; n++) {
+        int next = -1;
+        for (int i = 0; i < gen->count; i++) {
+            bool lost = gen->ops[i].outcome == LIN_INFO && prng_below(g, 3) == 0;
+            if (!taken[i] && (next < 0 || lost || gen->ops[i].ret < gen->ops[next].ret)) {
+                next = i;
+            }
+        }
+        taken[next] = true;
+        good = lin_online_take(&o, &gen->ops[next], NULL) == ST_OK;
+        int64_t horizon = INT64_MAX;
+        for (int i = 0; i < gen->count; i++) {
+            horizon = !taken[i] && gen->ops[i].call < horizon ? gen->ops[i].call : horizon;
+        }
+        if (prng_below(g, 4) == 0) {
+            o.values_max = 0; /* forget values often */
+        }
+        good = good && lin_online_advance(&o, horizon) == ST_OK;
+    }
+    enum lin_result result = good ? o.result : LIN_UNKNOWN;
+    lin_online_release(&o);
+    return result;
+}
+
+/* Exact on one key; over several a "no" must be right. */
+static bool online_agrees(const struct gen *gen, struct mem *mem, uint64_t seed,
+                          enum lin_result expected)
+{
+    struct prng g = {seed + 77};
+    enum lin_result r = run_online(gen, mem, &g);
+    bool single = gen->start.count == 1;
+    bool lists = false;
+    for (int i = 0; i < gen->count; i++) {
+        lists = lists || gen->ops[i].kind == LIN_SCAN || gen->ops[i].kind == LIN_BATCH;
+    }
+    single = single || !lists;
+    return single ? r == expected
+                  : r == expected || (r == LIN_LINEARIZABLE && expected == LIN_NON_LINEARIZABLE);
+}
+
 static bool agree(struct gen *gen, uint64_t seed, uint64_t counts[3])
 {
     struct prng g = {seed};
@@ -51,6 +104,8 @@ static bool agree(struct gen *gen, uint64_t seed, uint64_t counts[3])
         what = "the verdicts differ";
     } else if (!legal && !witness_is_illegal(gen, &v)) {
         what = "the witness does not contradict itself";
+    } else if (!online_agrees(gen, &mem, seed, expected)) {
+        what = "the online checker differs";
     }
     if (what != NULL) {
         printf("# seed %llu: %s; right is %s, it says %s (%s)\n", (unsigned long long)seed, what,

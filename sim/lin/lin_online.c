@@ -1,0 +1,532 @@
+/* lin_online.c - checks operations as they complete. See lin.h.
+ *
+ * Each key has a search of its own, whose operations live in their slots. Calls and returns wait
+ * in a heap until the horizon has passed them: only then is it certain that no earlier call is
+ * still to come. */
+#include "sim/lin/lin_search.h"
+
+#define SLOTS_FIRST    64
+#define VALUES_FIRST   65536
+#define STEPS_DEFAULT  200000u
+#define MEMORY_DEFAULT ((size_t)64 << 20)
+
+/* One operation on one key, on its way: first for its call, then for its return. */
+struct lin_pending {
+    struct lin_pending *next; /* of the spare ones */
+    struct lin_rec rec;
+    struct lin_sub *subs; /* owned; what a scan or batch does to the key */
+    uint32_t sub_count;
+    uint32_t slot;
+    uint64_t number;
+    int64_t time; /* of the event it waits for */
+    bool called;
+};
+
+struct lin_key_engine {
+    struct lin_prog prog;
+    struct lin_search search;
+    uint32_t *free_slots;
+    uint32_t free_count;
+    uint32_t open_count;
+    bool given_up;
+};
+
+/* ---- engines ---- */
+
+static void engine_free(struct lin_online *o, struct lin_key_engine *e)
+{
+    if (e != NULL) {
+        lin_search_release(&e->search);
+        lin_prog_release(&e->prog);
+        mem_release(o->mem, e->free_slots);
+        mem_release(o->mem, e);
+    }
+}
+
+static enum status grow_slots(struct lin_online *o, struct lin_key_engine *e)
+{
+    uint32_t had = e->prog.slot_count;
+    uint32_t need = had > 0 ? had * 2 : SLOTS_FIRST;
+    struct lin_prog_op *ops = mem_resize(o->mem, e->prog.ops, need * sizeof *ops);
+    e->prog.ops = ops != NULL ? ops : e->prog.ops;
+    uint32_t *slots = mem_resize(o->mem, e->free_slots, need * sizeof *slots);
+    e->free_slots = slots != NULL ? slots : e->free_slots;
+    if (ops == NULL || slots == NULL) {
+        return ST_NOMEM;
+    }
+    for (uint32_t i = need; i-- > had;) {
+        e->free_slots[e->free_count++] = i;
+    }
+    e->prog.slot_count = need;
+    return had > 0 ? lin_search_widen(&e->search) : ST_OK;
+}
+
+static uint32_t first_value(const struct lin_online *o, uint32_t key)
+{
+    uint32_t value = o->h.fallback;
+    for (size_t i = 0; i < o->h.init_count; i++) {
+        value = o->h.init[2 * i] == key ? o->h.init[2 * i + 1] : value;
+    }
+    return value;
+}
+
+static enum status engine_make(struct lin_online *o, uint32_t key, struct lin_key_engine *e)
+{
+    struct lin_prog *p = &e->prog;
+    *p = (struct lin_prog){.mem = o->mem, .h = &o->h, .key_count = 1};
+    p->init = mem_zalloc(o->mem, sizeof *p->init);
+    p->seen_at = mem_zalloc(o->mem, sizeof *p->seen_at);
+    p->loose_at = mem_zalloc(o->mem, sizeof *p->loose_at);
+    p->blurred = mem_zalloc(o->mem, 1);
+    if (p->init == NULL || p->seen_at == NULL || p->loose_at == NULL || p->blurred == NULL) {
+        return ST_NOMEM;
+    }
+    p->init[0] = first_value(o, key);
+    /* Nothing is known of what is to come: everything may be looked at for ever. */
+    p->seen_at[0] = LIN_NONE;
+    p->loose_at[0] = LIN_NONE;
+    p->blurred[0] = 1;
+    enum status st = grow_slots(o, e);
+    st = st == ST_OK ? lin_search_init(&e->search, p, o->limits.steps, o->limits.memory) : st;
+    e->search.concat.into = &o->h.values;
+    return st == ST_OK ? lin_search_start(&e->search) : st;
+}
+
+static enum status engine_of(struct lin_online *o, uint32_t key, struct lin_key_engine **out)
+{
+    size_t had = o->engine_cap;
+    enum status st =
+        lin_grow(o->mem, &o->engines, &o->engine_cap, o->h.keys.count, sizeof *o->engines);
+    for (size_t i = had; st == ST_OK && i < o->engine_cap; i++) {
+        o->engines[i] = NULL;
+    }
+    if (st != ST_OK || o->engines[key] != NULL) {
+        *out = st == ST_OK ? o->engines[key] : NULL;
+        return st;
+    }
+    struct lin_key_engine *e = mem_zalloc(o->mem, sizeof *e);
+    st = e != NULL ? engine_make(o, key, e) : ST_NOMEM;
+    if (st != ST_OK) {
+        engine_free(o, e);
+        return st;
+    }
+    o->engines[key] = e;
+    *out = e;
+    return ST_OK;
+}
+
+/* ---- the heap of events: earlier first, calls before returns ---- */
+
+static bool sooner(const struct lin_pending *a, const struct lin_pending *b)
+{
+    if (a->time != b->time) {
+        return a->time < b->time;
+    }
+    return a->called != b->called ? !a->called : a->number < b->number;
+}
+
+static void sift_up(struct lin_online *o, size_t at)
+{
+    struct lin_pending *p = o->queue[at];
+    while (at > 0 && sooner(p, o->queue[(at - 1) / 2])) {
+        o->queue[at] = o->queue[(at - 1) / 2];
+        at = (at - 1) / 2;
+    }
+    o->queue[at] = p;
+}
+
+static void sift_down(struct lin_online *o)
+{
+    struct lin_pending *p = o->queue[0];
+    size_t at = 0;
+    for (;;) {
+        size_t child = 2 * at + 1;
+        if (child >= o->queue_count) {
+            break;
+        }
+        bool right = child + 1 < o->queue_count && sooner(o->queue[child + 1], o->queue[child]);
+        child += right ? 1 : 0;
+        if (!sooner(o->queue[child], p)) {
+            break;
+        }
+        o->queue[at] = o->queue[child];
+        at = child;
+    }
+    o->queue[at] = p;
+}
+
+static enum status queue_push(struct lin_online *o, struct lin_pending *p)
+{
+    enum status st =
+        lin_grow(o->mem, &o->queue, &o->queue_cap, o->queue_count + 1, sizeof *o->queue);
+    if (st == ST_OK) {
+        o->queue[o->queue_count] = p;
+        sift_up(o, o->queue_count++);
+    }
+    return st;
+}
+
+static void queue_pop(struct lin_online *o)
+{
+    o->queue[0] = o->queue[--o->queue_count];
+    if (o->queue_count > 0) {
+        sift_down(o);
+    }
+}
+
+/* ---- operations in ---- */
+
+static struct lin_pending *pending_new(struct lin_online *o)
+{
+    struct lin_pending *p = o->spare;
+    if (p != NULL) {
+        o->spare = p->next;
+        memset(p, 0, sizeof *p);
+        return p;
+    }
+    return mem_zalloc(o->mem, sizeof *p);
+}
+
+static void pending_free(struct lin_online *o, struct lin_pending *p)
+{
+    mem_release(o->mem, p->subs);
+    p->subs = NULL;
+    p->next = o->spare;
+    o->spare = p;
+}
+
+static enum status add_sub(struct lin_online *o, struct lin_pending *p, const struct lin_sub *sub)
+{
+    struct lin_sub *subs = mem_resize(o->mem, p->subs, (p->sub_count + 1) * sizeof *subs);
+    if (subs == NULL) {
+        return ST_NOMEM;
+    }
+    p->subs = subs;
+    p->subs[p->sub_count++] = *sub;
+    return ST_OK;
+}
+
+/* The share of one key; with subs it is a batch on that key alone. */
+static enum status enqueue(struct lin_online *o, const struct lin_rec *rec, uint32_t key)
+{
+    struct lin_pending *p = pending_new(o);
+    if (p == NULL) {
+        return ST_NOMEM;
+    }
+    p->rec = *rec;
+    p->rec.key = key;
+    p->number = o->taken;
+    p->time = rec->call;
+    enum status st = ST_OK;
+    bool listed = false;
+    for (uint32_t i = 0; rec->kind >= LIN_SCAN && i < rec->result && st == ST_OK; i++) {
+        const struct lin_sub *sub = &o->h.subs[rec->expect + i];
+        listed = listed || sub->key == key;
+        st = sub->key == key ? add_sub(o, p, sub) : ST_OK;
+    }
+    if (st == ST_OK && rec->kind == LIN_SCAN && !listed) {
+        struct lin_sub absent = {.key = key, .kind = LIN_GET, .known = true};
+        st = add_sub(o, p, &absent);
+    }
+    if (rec->kind >= LIN_SCAN) { /* all that matters is in the subs now */
+        p->rec.kind = LIN_BATCH;
+        p->rec.value = LIN_ABSENT;
+        p->rec.expect = LIN_ABSENT;
+    }
+    st = st == ST_OK ? queue_push(o, p) : st;
+    if (st != ST_OK) {
+        pending_free(o, p);
+    }
+    return st;
+}
+
+static bool in_range(const struct lin_online *o, const struct lin_rec *scan, uint32_t key)
+{
+    struct slice name = lin_strtab_get(&o->h.keys, key);
+    return slice_compare(name, lin_strtab_get(&o->h.values, scan->key - 1)) >= 0 &&
+           slice_compare(name, lin_strtab_get(&o->h.values, scan->value - 1)) < 0;
+}
+
+/* Every key that the operation touches, once. */
+static enum status enqueue_list(struct lin_online *o, const struct lin_rec *rec)
+{
+    enum status st = ST_OK;
+    if (rec->kind == LIN_SCAN) {
+        for (uint32_t k = 0; k < o->h.keys.count && st == ST_OK; k++) {
+            st = in_range(o, rec, k) ? enqueue(o, rec, k) : ST_OK;
+        }
+        return st;
+    }
+    for (uint32_t i = 0; i < rec->result && st == ST_OK; i++) {
+        uint32_t key = o->h.subs[rec->expect + i].key;
+        bool before = false;
+        for (uint32_t n = 0; n < i; n++) {
+            before = before || o->h.subs[rec->expect + n].key == key;
+        }
+        st = before ? ST_OK : enqueue(o, rec, key);
+    }
+    return st;
+}
+
+enum status lin_online_take(struct lin_online *o, const struct lin_op *op, struct err *err)
+{
+    struct lin_op plain = *op;
+    plain.client = 0; /* of no interest here, and their table would only grow */
+    plain.index = 0;
+    plain.node = -1;
+    if (op->call < o->horizon) {
+        err_set(err, "the operation was called before the horizon");
+        return ST_INVAL;
+    }
+    enum status st = lin_history_add(&o->h, &plain, err);
+    if (st != ST_OK) {
+        return st;
+    }
+    struct lin_rec rec = o->h.ops[0];
+    o->h.count = 0;
+    if (!lin_split_idle(&o->h, &rec)) {
+        st = rec.kind >= LIN_SCAN ? enqueue_list(o, &rec) : enqueue(o, &rec, rec.key);
+    }
+    o->h.sub_count = 0;
+    o->taken++;
+    return st;
+}
+
+/* ---- events out ---- */
+
+/* The subs of open operations move together when others have left holes. */
+static void compact_subs(struct lin_key_engine *e)
+{
+    if (e->open_count == 0) {
+        e->prog.sub_count = 0;
+    }
+}
+
+static enum status zeros_for(struct lin_online *o)
+{
+    size_t had = o->zero_cap;
+    enum status st = lin_grow(o->mem, &o->zeros, &o->zero_cap, o->h.keys.count, sizeof *o->zeros);
+    for (size_t i = had; st == ST_OK && i < o->zero_cap; i++) {
+        o->zeros[i] = 0;
+    }
+    return st;
+}
+
+/* Compiles through a history of one: the pending operation as place 0. */
+static enum status compile(struct lin_online *o, struct lin_key_engine *e,
+                           const struct lin_pending *p, struct lin_prog_op *op)
+{
+    enum status st = zeros_for(o);
+    struct lin_rec rec = p->rec;
+    struct lin_sub *had_subs = o->h.subs;
+    struct lin_rec *had_ops = o->h.ops;
+    struct lin_split split = {.local_of = o->zeros};
+    struct lin_part part = {.keys = o->zeros, .key_count = 1};
+    rec.expect = p->sub_count > 0 ? 0 : rec.expect;
+    rec.result = p->sub_count > 0 ? p->sub_count : rec.result;
+    o->h.ops = &rec;
+    o->h.subs = p->subs;
+    st = st == ST_OK ? lin_prog_compile(&e->prog, &split, &part, 0, op) : st;
+    o->h.ops = had_ops;
+    o->h.subs = had_subs;
+    op->last_at = LIN_NONE;
+    op->group = LIN_NONE;
+    return st;
+}
+
+static enum status on_call(struct lin_online *o, struct lin_key_engine *e, struct lin_pending *p)
+{
+    enum status st = e->free_count == 0 ? grow_slots(o, e) : ST_OK;
+    if (st != ST_OK) {
+        return st;
+    }
+    compact_subs(e);
+    uint32_t slot = e->free_slots[e->free_count - 1];
+    struct lin_prog_op *op = &e->prog.ops[slot];
+    st = compile(o, e, p, op);
+    if (st != ST_OK) {
+        return st;
+    }
+    op->slot = slot;
+    p->slot = slot;
+    e->free_count--;
+    e->open_count++;
+    lin_search_call(&e->search, slot);
+    return ST_OK;
+}
+
+static enum status on_return(struct lin_online *o, struct lin_key_engine *e, struct lin_pending *p)
+{
+    enum status st = lin_search_return(&e->search, p->slot);
+    e->free_slots[e->free_count++] = p->slot;
+    e->open_count--;
+    if (st == ST_OK && e->search.stopped) {
+        e->given_up = true;
+        o->result = o->result == LIN_LINEARIZABLE ? LIN_UNKNOWN : o->result;
+    } else if (st == ST_OK && e->search.now.count == 0) {
+        e->given_up = true;
+        o->result = LIN_NON_LINEARIZABLE;
+        o->culprit = p->number;
+    }
+    if (e->open_count == 0) { /* a quiet moment: the budget is for what lies between two */
+        e->search.steps = 0;
+    }
+    return st;
+}
+
+/* ---- forgetting values ---- */
+
+static enum status keep_value(const struct lin_strtab *old, struct lin_strtab *fresh, uint32_t *id)
+{
+    if (*id == LIN_ABSENT || *id == LIN_NONE) {
+        return ST_OK;
+    }
+    uint32_t moved;
+    enum status st = lin_strtab_add(fresh, lin_strtab_get(old, *id - 1), &moved);
+    *id = st == ST_OK ? moved + 1 : *id;
+    return st;
+}
+
+static enum status keep_sub(const struct lin_strtab *old, struct lin_strtab *fresh,
+                            struct lin_sub *s)
+{
+    enum status st = keep_value(old, fresh, &s->value);
+    st = st == ST_OK && s->kind == LIN_CAS ? keep_value(old, fresh, &s->expect) : st;
+    return st == ST_OK && s->kind != LIN_CAS ? keep_value(old, fresh, &s->result) : st;
+}
+
+static enum status keep_engine(const struct lin_strtab *old, struct lin_strtab *fresh,
+                               struct lin_key_engine *e)
+{
+    enum status st = ST_OK;
+    for (size_t i = 0; i < e->search.now.count && st == ST_OK; i++) {
+        uint64_t *node = e->search.now.words + i * e->search.node_words;
+        st = keep_value(old, fresh, (uint32_t *)(void *)(node + 2 * e->search.width));
+    }
+    for (uint32_t w = 0; w < e->search.width && st == ST_OK; w++) {
+        uint64_t set = e->search.observers[w] | e->search.writers[w];
+        for (; set != 0 && st == ST_OK; set &= set - 1) {
+            struct lin_prog_op *op = &e->prog.ops[w * 64 + (uint32_t)__builtin_ctzll(set)];
+            st = keep_value(old, fresh, &op->need);
+            st = st == ST_OK ? keep_value(old, fresh, &op->val) : st;
+            for (uint32_t i = 0; i < op->sub_count && st == ST_OK; i++) {
+                st = keep_sub(old, fresh, &e->prog.subs[op->sub + i]);
+            }
+        }
+    }
+    lin_map_release(&e->search.concat.made_of);
+    return st;
+}
+
+static enum status keep_pending(const struct lin_strtab *old, struct lin_strtab *fresh,
+                                struct lin_pending *p)
+{
+    enum status st = ST_OK;
+    for (uint32_t i = 0; i < p->sub_count && st == ST_OK; i++) {
+        st = keep_sub(old, fresh, &p->subs[i]);
+    }
+    if (p->sub_count > 0 || st != ST_OK) {
+        return st;
+    }
+    struct lin_sub one = {p->rec.key,    p->rec.value, p->rec.expect,
+                          p->rec.result, p->rec.kind,  p->rec.known};
+    st = keep_sub(old, fresh, &one);
+    p->rec.value = one.value;
+    p->rec.expect = one.expect;
+    p->rec.result = one.result;
+    return st;
+}
+
+/* Renumbers the values that are still in use. A refusal in the middle leaves ids of both tables:
+ * the checker cannot go on, and its caller gets the status. */
+static enum status forget_values(struct lin_online *o)
+{
+    struct lin_strtab fresh;
+    struct lin_strtab old = o->h.values;
+    lin_strtab_init(&fresh, o->mem);
+    enum status st = keep_value(&old, &fresh, &o->h.fallback);
+    for (size_t i = 0; i < o->h.init_count && st == ST_OK; i++) {
+        st = keep_value(&old, &fresh, &o->h.init[2 * i + 1]);
+    }
+    for (size_t k = 0; k < o->engine_cap && st == ST_OK; k++) {
+        st = o->engines[k] != NULL ? keep_engine(&old, &fresh, o->engines[k]) : ST_OK;
+    }
+    for (size_t i = 0; i < o->queue_count && st == ST_OK; i++) {
+        st = keep_pending(&old, &fresh, o->queue[i]);
+    }
+    lin_strtab_release(&old);
+    o->h.values = fresh;
+    o->values_max = fresh.count * 2u > VALUES_FIRST ? fresh.count * 2u : VALUES_FIRST;
+    return st;
+}
+
+/* ---- the rest ---- */
+
+static enum status on_event(struct lin_online *o, struct lin_pending *p)
+{
+    struct lin_key_engine *e;
+    enum status st = engine_of(o, p->rec.key, &e);
+    bool last = p->called || p->rec.outcome == LIN_INFO;
+    if (st == ST_OK && !e->given_up) {
+        st = p->called ? on_return(o, e, p) : on_call(o, e, p);
+    }
+    queue_pop(o);
+    if (last) {
+        pending_free(o, p);
+        return st;
+    }
+    p->called = true;
+    p->time = p->rec.ret;
+    enum status pushed = queue_push(o, p); /* there is room: one was just taken out */
+    return st == ST_OK ? pushed : st;
+}
+
+enum status lin_online_advance(struct lin_online *o, int64_t horizon)
+{
+    enum status st = ST_OK;
+    o->horizon = horizon > o->horizon ? horizon : o->horizon;
+    while (st == ST_OK && o->queue_count > 0 && o->queue[0]->time < o->horizon) {
+        st = on_event(o, o->queue[0]);
+    }
+    if (st == ST_OK && o->h.values.count > o->values_max) {
+        st = forget_values(o);
+    }
+    return st;
+}
+
+void lin_online_init(struct lin_online *o, struct mem *mem, const struct lin_options *limits)
+{
+    *o = (struct lin_online){.mem = mem, .horizon = INT64_MIN, .values_max = VALUES_FIRST};
+    o->limits = limits != NULL ? *limits : (struct lin_options){0};
+    o->limits.steps = o->limits.steps > 0 ? o->limits.steps : STEPS_DEFAULT;
+    o->limits.memory = o->limits.memory > 0 ? o->limits.memory : MEMORY_DEFAULT;
+    lin_history_init(&o->h, mem);
+}
+
+void lin_online_release(struct lin_online *o)
+{
+    if (o->mem == NULL) {
+        return;
+    }
+    for (size_t k = 0; k < o->engine_cap; k++) {
+        engine_free(o, o->engines[k]);
+    }
+    for (size_t i = 0; i < o->queue_count; i++) {
+        pending_free(o, o->queue[i]);
+    }
+    while (o->spare != NULL) {
+        struct lin_pending *p = o->spare;
+        o->spare = p->next;
+        mem_release(o->mem, p);
+    }
+    mem_release(o->mem, o->engines);
+    mem_release(o->mem, o->zeros);
+    mem_release(o->mem, o->queue);
+    lin_history_release(&o->h);
+    *o = (struct lin_online){0};
+}
+
+enum status lin_online_set_init(struct lin_online *o, struct slice key, struct lin_value value)
+{
+    return lin_history_set_init(&o->h, key, value);
+}
