@@ -179,6 +179,9 @@ static enum status file_allocate(struct env *e, int fd, uint64_t offset, uint64_
     do {
         rc = fallocate(fd, keep_size ? FALLOC_FL_KEEP_SIZE : 0, (off_t)offset, (off_t)size);
     } while (rc != 0 && errno == EINTR);
+    if (rc != 0 && errno == ENODEV) {
+        return ST_BADFD; /* a socket or a poller */
+    }
     return rc == 0 ? ST_OK : env_posix_last();
 }
 
