@@ -181,7 +181,8 @@ struct walk {
     enum last kind;
     const char *text;
     size_t len;
-    bool slash; /* it ended with one: a directory is meant */
+    bool slash;    /* it ended with one: a directory is meant */
+    bool too_long; /* its last component is, and nothing before it was wrong */
 };
 
 static enum status step(const struct simdisk *d, struct simdisk_inode **at, const char *text,
@@ -245,7 +246,8 @@ static enum status walk_to(const struct simdisk *d, const char *path, struct wal
         p = rest;
     }
     w->kind = kind_of(w->text, w->len);
-    return w->kind == LAST_NAME && w->len > SIMDISK_NAME_MAX ? ST_NAMETOOLONG : ST_OK;
+    w->too_long = w->kind == LAST_NAME && w->len > SIMDISK_NAME_MAX;
+    return w->too_long ? ST_NAMETOOLONG : ST_OK;
 }
 
 /* What the whole path leads to; *n NULL with ST_OK: its last component does not exist. */
@@ -571,23 +573,23 @@ static enum status rename_do(struct simdisk *d, const struct walk *from, struct 
 
 enum status simdisk_rename(struct simdisk *d, const char *from, const char *to)
 {
-    struct walk a;
-    struct walk b;
+    struct walk a = {0};
+    struct walk b = {0};
+    /* As Linux goes about it: the way to both, then what is to be moved, then its new name. */
     enum status st = walk_to(d, from, &a);
-    if (st == ST_OK) {
-        st = walk_to(d, to, &b);
+    if (st == ST_OK || a.too_long) {
+        enum status way = walk_to(d, to, &b);
+        bool fixed = a.kind != LAST_NAME || b.kind != LAST_NAME;
+        st = way != ST_OK && !b.too_long ? way : fixed ? ST_BUSY : st;
     }
     if (st != ST_OK) {
         return st;
     }
-    if (a.kind != LAST_NAME || b.kind != LAST_NAME) {
-        return ST_BUSY;
-    }
     struct simdisk_inode *n = lookup(d, a.dir, a.text, a.len);
-    struct simdisk_inode *over = lookup(d, b.dir, b.text, b.len);
-    if (n == NULL) {
-        return ST_NOENT;
+    if (n == NULL || b.too_long) {
+        return n == NULL ? ST_NOENT : ST_NAMETOOLONG;
     }
+    struct simdisk_inode *over = lookup(d, b.dir, b.text, b.len);
     st = rename_refused(d, &a, n, &b, over);
     if (st != ST_OK || over == n) {
         return st;
