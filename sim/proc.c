@@ -54,6 +54,11 @@ enum status proc_fd_new(struct proc *p, struct fd_entry entry, int *fd)
     return ST_OK;
 }
 
+bool proc_fd_open(const struct proc *p, int fd)
+{
+    return fd >= 0 && fd < p->fd_count && p->fds[fd].kind != FD_FREE;
+}
+
 struct fd_entry *proc_fd(struct proc *p, int fd, enum fd_kind kind)
 {
     return fd >= 0 && fd < p->fd_count && p->fds[fd].kind == kind ? &p->fds[fd] : NULL;

@@ -99,6 +99,7 @@ extern const struct env_vt simenv_vt;
 enum status proc_fd_new(struct proc *p, struct fd_entry entry, int *fd);
 /* The entry of fd when it is of that kind, else NULL. */
 struct fd_entry *proc_fd(struct proc *p, int fd, enum fd_kind kind);
+bool proc_fd_open(const struct proc *p, int fd);
 /* An event line for this process's running task. */
 void proc_trace(struct proc *p, enum trace_kind kind, const char *text, uint64_t a, uint64_t b,
                 uint64_t c, enum status st);

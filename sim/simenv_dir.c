@@ -117,7 +117,7 @@ enum status simenv_path_lock(struct env *e, const char *path, int *fd)
     struct simdisk *d = p->host->disk;
     simenv_disk_enter(p, DISK_META);
     simenv_disk_wait(p, DISK_META, 0);
-    struct fd_entry entry = {.kind = FD_LOCK};
+    struct fd_entry entry = {.kind = FD_LOCK, .flags = ENV_READ | ENV_WRITE};
     (void)snprintf(entry.name, sizeof entry.name, "%s", simenv_base_name(path));
     enum status st = simdisk_open(d, path, ENV_READ | ENV_WRITE | ENV_CREATE, &entry.ino);
     if (st == ST_OK) {

@@ -114,9 +114,16 @@ enum status simenv_file_open(struct env *e, const char *path, unsigned flags, in
     return st;
 }
 
-static struct fd_entry *file_for(struct proc *p, int fd, unsigned mode)
+/* A locked file is an open file too. */
+static struct fd_entry *file_at(struct proc *p, int fd)
 {
     struct fd_entry *f = proc_fd(p, fd, FD_FILE);
+    return f != NULL ? f : proc_fd(p, fd, FD_LOCK);
+}
+
+static struct fd_entry *file_for(struct proc *p, int fd, unsigned mode)
+{
+    struct fd_entry *f = file_at(p, fd);
     return f != NULL && (f->flags & mode) == mode ? f : NULL;
 }
 
@@ -127,8 +134,8 @@ enum status simenv_file_pread(struct env *e, int fd, void *buf, size_t size, uin
 {
     struct proc *p = proc_of(e);
     struct fd_entry *f = file_for(p, fd, ENV_READ);
-    if (f == NULL) {
-        return ST_BADFD;
+    if (f == NULL || offset > INT64_MAX) {
+        return offset > INT64_MAX ? ST_INVAL : ST_BADFD;
     }
     simenv_disk_enter(p, DISK_READ);
     simenv_disk_wait(p, DISK_READ, size);
@@ -191,8 +198,8 @@ static enum status write_out(struct proc *p, int fd, struct in_flight *w, enum t
 {
     struct fd_entry *f = file_for(p, fd, ENV_WRITE);
     *put = 0;
-    if (f == NULL) {
-        return ST_BADFD;
+    if (f == NULL || w->offset > INT64_MAX) {
+        return w->offset > INT64_MAX ? ST_INVAL : ST_BADFD;
     }
     w->ino = f->ino;
     simenv_disk_enter(p, DISK_WRITE);
@@ -236,7 +243,7 @@ enum status simenv_file_append(struct env *e, int fd, const struct env_slice *pa
 
 static enum status sync_file(struct proc *p, int fd, bool data_only)
 {
-    struct fd_entry *f = proc_fd(p, fd, FD_FILE);
+    struct fd_entry *f = file_at(p, fd);
     if (f == NULL) {
         return ST_BADFD;
     }
@@ -252,7 +259,7 @@ static enum status sync_file(struct proc *p, int fd, bool data_only)
     } else {
         simdisk_sync_end(d, ino, mark, data_only);
     }
-    f = proc_fd(p, fd, FD_FILE);
+    f = file_at(p, fd);
     CK(f != NULL); /* closed under a sync: a bug of the caller */
     proc_trace(p, TRACE_SYNC, f->name, (uint64_t)fd, data_only, 0, st);
     simenv_disk_leave(p, DISK_SYNC);
@@ -275,8 +282,8 @@ enum status simenv_file_truncate(struct env *e, int fd, uint64_t size)
 {
     struct proc *p = proc_of(e);
     struct fd_entry *f = file_for(p, fd, ENV_WRITE);
-    if (f == NULL) {
-        return ST_INVAL; /* as ftruncate on a descriptor that cannot write */
+    if (f == NULL || size > INT64_MAX) {
+        return size > INT64_MAX ? ST_INVAL : ST_BADFD;
     }
     simenv_disk_enter(p, DISK_META);
     simenv_disk_wait(p, DISK_META, 0);
@@ -291,8 +298,9 @@ enum status simenv_file_allocate(struct env *e, int fd, uint64_t offset, uint64_
 {
     struct proc *p = proc_of(e);
     struct fd_entry *f = file_for(p, fd, ENV_WRITE);
-    if (f == NULL) {
-        return ST_BADFD;
+    bool nonsense = size == 0 || size > INT64_MAX || offset > INT64_MAX;
+    if (f == NULL || nonsense) {
+        return nonsense && proc_fd_open(p, fd) ? ST_INVAL : ST_BADFD;
     }
     simenv_disk_enter(p, DISK_META);
     simenv_disk_wait(p, DISK_META, 0);
@@ -305,7 +313,7 @@ enum status simenv_file_allocate(struct env *e, int fd, uint64_t offset, uint64_
 enum status simenv_file_size(struct env *e, int fd, uint64_t *size)
 {
     struct proc *p = proc_of(e);
-    struct fd_entry *f = proc_fd(p, fd, FD_FILE);
+    struct fd_entry *f = file_at(p, fd);
     if (f == NULL) {
         return ST_BADFD;
     }
@@ -315,16 +323,18 @@ enum status simenv_file_size(struct env *e, int fd, uint64_t *size)
 
 enum status simenv_file_writeback(struct env *e, int fd, uint64_t offset, uint64_t size)
 {
-    (void)offset;
-    (void)size;
+    struct proc *p = proc_of(e);
+    if (proc_fd_open(p, fd) && (offset > INT64_MAX || size > INT64_MAX - offset)) {
+        return ST_INVAL;
+    }
     /* It promises nothing, and a crash here may keep any version of anything anyway. */
-    return file_for(proc_of(e), fd, ENV_WRITE) != NULL ? ST_OK : ST_BADFD;
+    return file_at(p, fd) != NULL ? ST_OK : ST_BADFD;
 }
 
 enum status simenv_fd_close(struct env *e, int fd)
 {
     struct proc *p = proc_of(e);
-    if (fd < 0 || fd >= p->fd_count || p->fds[fd].kind == FD_FREE) {
+    if (!proc_fd_open(p, fd)) {
         return ST_BADFD;
     }
     proc_trace(p, TRACE_CLOSE, p->fds[fd].name, (uint64_t)fd, 0, 0, ST_OK);
