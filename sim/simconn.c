@@ -91,23 +91,15 @@ void simconn_settle(struct simconn *c)
 
 /* ---- the handshake ---- */
 
-static struct host *host_at(struct world *w, const struct env_addr *a)
+static struct host *host_at(struct world *w, struct host *from, const struct env_addr *a)
 {
+    if (a->family == 4 && a->ip[0] == 127) {
+        return from;
+    }
     for (size_t i = 0; i < w->host_count; i++) {
         const uint8_t ip[4] = {10, 0, 0, (uint8_t)w->hosts[i]->id};
         if (a->family == 4 && memcmp(a->ip, ip, 4) == 0) {
             return w->hosts[i];
-        }
-    }
-    return NULL;
-}
-
-static struct simsock *listener_at(struct simnet *n, const struct host *h, uint16_t port)
-{
-    for (struct list *l = n->socks.next; l != &n->socks; l = l->next) {
-        struct simsock *s = LIST_ENTRY(l, struct simsock, link);
-        if (s->state == SOCK_LISTENING && s->host == h && s->local.port == port && s->owned) {
-            return s;
         }
     }
     return NULL;
@@ -141,7 +133,7 @@ static void syn_arrives(struct simconn *c)
 {
     struct simnet *n = c->net;
     struct simsock *client = c->side[0];
-    struct host *h = host_at(n->world, &client->remote);
+    struct host *h = host_at(n->world, client->host, &client->remote);
     if (h == NULL) {
         answer(c, ST_UNREACH);
         return;
@@ -150,12 +142,12 @@ static void syn_arrives(struct simconn *c)
         syn_lost(c);
         return;
     }
-    struct simsock *listener = listener_at(n, h, client->remote.port);
+    struct simsock *listener = simnet_listener(n, h, &client->remote);
     if (listener == NULL) {
         answer(c, ST_REFUSED);
         return;
     }
-    if (listener->queued_count >= listener->backlog) {
+    if (listener->queued_count > listener->backlog) { /* Linux queues one more than asked for */
         syn_lost(c);
         return;
     }
@@ -176,12 +168,15 @@ static void handshake_fire(struct timer *t)
     struct simconn *c = LIST_ENTRY(t, struct simconn, handshake);
     struct simsock *client = c->side[0];
     if (!c->answered) {
-        if (side_over(client)) {
+        if (side_over(client) || client->state != SOCK_CONNECTING) {
             simconn_settle(c); /* gave up before its SYN arrived */
             return;
         }
         syn_arrives(c);
         return;
+    }
+    if (client->never && c->answer == ST_OK) {
+        simconn_send(&c->half[0], 0, false, true); /* nobody waits for that answer any more */
     }
     if (client->gone || client->state != SOCK_CONNECTING) {
         simconn_settle(c);
@@ -189,7 +184,7 @@ static void handshake_fire(struct timer *t)
     }
     if (c->answer == ST_OK) {
         client->state = SOCK_OPEN;
-        simsock_notify(client, ENV_OUT);
+        simsock_notify(client, SIMSOCK_ALL);
     } else {
         simsock_break(client, c->answer);
     }
@@ -209,7 +204,7 @@ void simsock_break(struct simsock *s, enum status why)
 {
     s->state = SOCK_DEAD;
     s->error = why;
-    simsock_notify(s, ENV_IN | ENV_OUT | ENV_ERR | ENV_HUP);
+    simsock_notify(s, SIMSOCK_ALL);
 }
 
 void simconn_send(struct half *h, size_t bytes, bool fin, bool rst)
@@ -250,12 +245,16 @@ static void reset_arrives(struct half *h)
     if (to == NULL || to->gone) {
         return;
     }
-    if (choose_chance(&c->net->time, 300000)) {
-        buf_clear(&h->in); /* what was not read yet may be lost with it */
+    if (simsock_over(to)) {
+        return;
+    }
+    if (c->net->world->faults && choose_chance(&c->net->time, 300000)) {
+        buf_clear(&h->in); /* what was not read yet may be lost with it, though not on Linux */
     }
     struct trace_event e = {.time = c->net->world->sched.now, .kind = TRACE_RESET, .a = c->id};
     trace_add(&c->net->world->trace, &e);
-    simsock_break(to, ST_RESET);
+    bool half_closed = h->fin_in && !back->fin_sent;
+    simsock_break(to, half_closed ? ST_PIPE : ST_RESET);
 }
 
 /* The receiver's machine does not answer: try again later, or give up. */
@@ -308,8 +307,10 @@ static bool take_segment(struct half *h, struct simsock *to)
                                 .c = (uint64_t)h->from};
         trace_add(&n->world->trace, &e);
         simsock_notify(to, ENV_IN);
-        if (h->conn->side[h->from] != NULL) {
-            simsock_notify(h->conn->side[h->from], ENV_OUT);
+        struct simsock *writer = h->conn->side[h->from];
+        if (writer != NULL && writer->wants_room) {
+            writer->wants_room = false;
+            simsock_notify(writer, ENV_OUT);
         }
     }
     if (g->bytes > 0) {
@@ -317,7 +318,10 @@ static bool take_segment(struct half *h, struct simsock *to)
     }
     if (g->fin) {
         h->fin_in = true;
-        simsock_notify(to, ENV_IN | ENV_HUP);
+        simsock_notify(to, SIMSOCK_ALL);
+        if (h->conn->side[h->from] != NULL) {
+            simsock_notify(h->conn->side[h->from], SIMSOCK_ALL); /* its end was acknowledged */
+        }
     }
     h->head++;
     return true;

@@ -73,8 +73,8 @@ enum status simenv_sock_read(struct env *e, int fd, void *buf, size_t size, size
 {
     struct proc *p = proc_of(e);
     struct simsock *s = sock_at(p, fd);
-    if (s == NULL) {
-        return ST_BADFD;
+    if (s == NULL || size == 0) {
+        return size == 0 ? ST_INVAL : ST_BADFD; /* 0 would look like the end of the stream */
     }
     *got = 0;
     enum status st = simsock_read(p, s, buf, size, got);
@@ -89,8 +89,12 @@ enum status simenv_sock_write(struct env *e, int fd, const struct env_slice *par
 {
     struct proc *p = proc_of(e);
     struct simsock *s = sock_at(p, fd);
-    if (s == NULL) {
-        return ST_BADFD;
+    size_t size = 0;
+    for (int i = 0; i < count; i++) {
+        size += parts[i].size;
+    }
+    if (s == NULL || size == 0) {
+        return size == 0 ? ST_INVAL : ST_BADFD;
     }
     *put = 0;
     enum status st = simsock_write(p, s, parts, count, put);
@@ -112,6 +116,9 @@ enum status simenv_sock_shutdown(struct env *e, int fd)
 enum status simenv_sock_option(struct env *e, int fd, enum env_sockopt option, int value)
 {
     struct simsock *s = sock_at(proc_of(e), fd);
+    if (value < 0 || option > ENV_OPT_KEEPALIVE_S) {
+        return ST_INVAL;
+    }
     return s != NULL ? simsock_option(s, option, value) : ST_BADFD;
 }
 

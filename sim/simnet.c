@@ -102,16 +102,40 @@ static void host_addr(const struct host *h, struct env_addr *a)
     a->ip[3] = (uint8_t)h->id;
 }
 
-static bool port_taken(struct simnet *n, const struct host *h, uint16_t port)
+static bool is_loopback(const struct env_addr *a)
+{
+    return a->family == 4 && a->ip[0] == 127;
+}
+
+static void loopback_addr(struct env_addr *a)
+{
+    static const uint8_t ip[16] = {127, 0, 0, 1};
+    a->family = 4;
+    memcpy(a->ip, ip, sizeof ip);
+}
+
+/* Whether a listener at `bound` takes connections to `to`. */
+static bool covers(const struct env_addr *bound, const struct env_addr *to)
+{
+    return is_any(bound) || is_any(to) || memcmp(bound->ip, to->ip, sizeof to->ip) == 0;
+}
+
+struct simsock *simnet_listener(struct simnet *n, const struct host *h, const struct env_addr *to)
 {
     for (struct list *l = n->socks.next; l != &n->socks; l = l->next) {
-        const struct simsock *s = LIST_ENTRY(l, struct simsock, link);
-        if (s->host == h && s->local.port == port && s->owned && !s->gone &&
-            s->state == SOCK_LISTENING) {
-            return true;
+        struct simsock *s = LIST_ENTRY(l, struct simsock, link);
+        if (s->state == SOCK_LISTENING && s->host == h && s->owned && !s->gone &&
+            s->local.port == to->port && covers(&s->local, to)) {
+            return s;
         }
     }
-    return false;
+    return NULL;
+}
+
+static bool port_taken(struct simnet *n, const struct host *h, uint16_t port)
+{
+    const struct env_addr any = {.family = 4, .port = port};
+    return simnet_listener(n, h, &any) != NULL;
 }
 
 static uint16_t port_new(struct simnet *n, struct host *h)
@@ -131,15 +155,16 @@ enum status simsock_listen(struct proc *owner, const struct env_addr *addr, int 
     struct simnet *n = owner->world->net;
     struct host *h = owner->host;
     struct env_addr local = *addr;
-    bool loopback = addr->family == 4 && addr->ip[0] == 127;
     bool own = addr->family == 4 && addr->ip[0] == 10 && addr->ip[3] == h->id;
-    if (!is_any(addr) && !loopback && !own) {
-        return ST_INVAL; /* not an address of this machine */
+    if (backlog < 1) {
+        return ST_INVAL;
     }
-    if (local.port != 0 && port_taken(n, h, local.port)) {
+    if (!is_any(addr) && !is_loopback(addr) && !own) {
+        return ST_UNREACH; /* not an address of this machine */
+    }
+    if (local.port != 0 && simnet_listener(n, h, &local) != NULL) {
         return ST_ADDRUSE;
     }
-    host_addr(h, &local);
     if (local.port == 0) {
         local.port = port_new(n, h);
     }
@@ -147,7 +172,7 @@ enum status simsock_listen(struct proc *owner, const struct env_addr *addr, int 
     uint64_t limit = plan_get(owner->world->plan, PLAN_BACKLOG);
     s->owned = true;
     s->local = local;
-    s->backlog = backlog < 1 ? 1 : (uint64_t)backlog < limit ? backlog : (int)limit;
+    s->backlog = (uint64_t)backlog < limit ? backlog : (int)limit;
     *sock = s;
     return ST_OK;
 }
@@ -161,7 +186,7 @@ enum status simsock_accept(struct proc *owner, struct simsock *listener, struct 
                            struct env_addr *peer)
 {
     if (listener->state != SOCK_LISTENING) {
-        return ST_INVAL;
+        return ST_BADFD;
     }
     if (list_empty(&listener->queue)) {
         return ST_AGAIN;
@@ -173,8 +198,9 @@ enum status simsock_accept(struct proc *owner, struct simsock *listener, struct 
     list_remove(&s->queue_link);
     listener->queued_count--;
     s->owned = true;
-    if (s->state == SOCK_DEAD) {
-        simsock_close(s); /* the peer was gone before */
+    /* The peer was gone before: Linux hands it over all the same, others do not. */
+    if (s->state == SOCK_DEAD && owner->world->faults && choose(&owner->net_fault, 2) == 0) {
+        simsock_close(s);
         return ST_ABORTED;
     }
     if (peer != NULL) {
@@ -190,10 +216,14 @@ enum status simsock_connect(struct proc *owner, const struct env_addr *addr, str
     struct simsock *s = simsock_new(n, owner->host, SOCK_CONNECTING);
     s->owned = true;
     s->remote = *addr;
-    if (addr->family == 4 && (addr->ip[0] == 127 || is_any(addr))) {
-        host_addr(owner->host, &s->remote);
+    if (is_any(addr)) {
+        loopback_addr(&s->remote);
     }
-    host_addr(owner->host, &s->local);
+    if (is_loopback(&s->remote)) {
+        loopback_addr(&s->local);
+    } else {
+        host_addr(owner->host, &s->local);
+    }
     s->local.port = port_new(n, owner->host);
     s->conn = simconn_new(n, s);
     simconn_connect(s->conn);
@@ -231,11 +261,16 @@ static size_t split(struct proc *owner, size_t n)
     return choose(&owner->net_fault, 6) == 0 ? 1 : 1 + (size_t)choose(&owner->net_fault, n);
 }
 
-/* The pending error once, then what a finished stream says. */
+/* A stream that had ended stays ended, as Linux has it; otherwise the pending error once, then what
+ * a finished stream says. */
 static enum status dead_read(struct simsock *s, size_t *got)
 {
     *got = 0;
-    return simsock_error(s);
+    if (s->conn->half[1 - s->side].fin_in) {
+        return ST_OK;
+    }
+    enum status st = simsock_error(s);
+    return st == ST_OK && s->never ? ST_NOTCONN : st;
 }
 
 enum status simsock_read(struct proc *owner, struct simsock *s, void *buf, size_t size, size_t *got)
@@ -271,7 +306,7 @@ enum status simsock_read(struct proc *owner, struct simsock *s, void *buf, size_
 static enum status write_checks(struct proc *owner, struct simsock *s)
 {
     if (s->state == SOCK_LISTENING) {
-        return ST_NOTCONN;
+        return ST_PIPE;
     }
     if (s->state == SOCK_CONNECTING) {
         return ST_AGAIN;
@@ -289,6 +324,10 @@ static enum status write_checks(struct proc *owner, struct simsock *s)
 enum status simsock_write(struct proc *owner, struct simsock *s, const struct env_slice *parts,
                           int count, size_t *put)
 {
+    size_t total = 0;
+    for (int i = 0; i < count; i++) {
+        total += parts[i].size;
+    }
     enum status st = write_checks(owner, s);
     if (st != ST_OK) {
         return st;
@@ -296,11 +335,8 @@ enum status simsock_write(struct proc *owner, struct simsock *s, const struct en
     struct half *out = &s->conn->half[s->side];
     size_t cap = simnet_buffer(s->net);
     size_t room = cap > out->fly.size ? cap - out->fly.size : 0;
-    size_t total = 0;
-    for (int i = 0; i < count; i++) {
-        total += parts[i].size;
-    }
-    if (room == 0 && total > 0) {
+    s->wants_room = s->wants_room || room < total;
+    if (room == 0) {
         return ST_AGAIN;
     }
     size_t n = split(owner, total < room ? total : room);
@@ -311,37 +347,40 @@ enum status simsock_write(struct proc *owner, struct simsock *s, const struct en
         CK(st == ST_OK);
         left -= part;
     }
-    if (n > 0) {
-        simconn_send(out, n, false, false);
-    }
+    simconn_send(out, n, false, false);
     *put = n;
     return ST_OK;
 }
 
 enum status simsock_shutdown(struct simsock *s)
 {
-    if (s->state == SOCK_DEAD) {
-        return ST_NOTCONN;
+    simsock_notify(s, SIMSOCK_ALL); /* even where nothing changes */
+    if (s->state == SOCK_LISTENING) {
+        return ST_OK; /* it has no writing side */
     }
-    if (s->state != SOCK_OPEN) {
+    if (s->state == SOCK_CONNECTING) {
+        s->never = true; /* the attempt ends here; a SYN under way is answered with RST */
+        simsock_break(s, ST_RESET);
+        return ST_OK;
+    }
+    if (s->state != SOCK_OPEN || simsock_over(s)) {
         return ST_NOTCONN;
     }
     struct half *out = &s->conn->half[s->side];
     if (!out->fin_sent) {
         out->fin_sent = true;
         simconn_send(out, 0, true, false);
-        simsock_notify(s, ENV_OUT | (simsock_ready(s) & ENV_HUP));
     }
     return ST_OK;
 }
 
 enum status simsock_option(struct simsock *s, enum env_sockopt option, int value)
 {
-    if (value < 0) {
-        return ST_INVAL;
-    }
     if (option == ENV_OPT_USER_TIMEOUT_MS) {
         s->user_timeout_ns = (uint64_t)value * NS_PER_MS;
+    }
+    if (option == ENV_OPT_SEND_BUFFER) {
+        simsock_notify(s, ENV_OUT); /* Linux takes it for new room, and tells */
     }
     return ST_OK; /* the others change no behaviour that this network has */
 }

@@ -63,6 +63,8 @@ struct simsock {
     struct env_addr local, remote;
     struct simconn *conn; /* not for listeners */
     int side;
+    bool never;      /* dead, and it never was connected: its end is no end of a stream */
+    bool wants_room; /* a write, or a poll, found none: room that comes is news */
     uint64_t user_timeout_ns;
     /* listeners */
     int backlog;
@@ -101,6 +103,12 @@ struct simpoller {
     struct list link; /* in proc.pollers */
 };
 
+#define SIMSOCK_ALL (ENV_IN | ENV_OUT | ENV_ERR | ENV_HUP)
+
+/* The listener of that machine which takes a connection to that address, or NULL. */
+struct simsock *simnet_listener(struct simnet *n, const struct host *h, const struct env_addr *to);
+/* Both directions have ended and both sides know: the kernel has forgotten the connection. */
+bool simsock_over(const struct simsock *s);
 /* Something about the socket changed: its pollers look again. */
 void simsock_notify(struct simsock *s, unsigned what);
 /* What a level-triggered poller would report. */

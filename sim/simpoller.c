@@ -2,6 +2,11 @@
 #include "base/ck.h"
 #include "sim/simnet_int.h"
 
+bool simsock_over(const struct simsock *s)
+{
+    return s->state == SOCK_OPEN && s->conn->half[0].fin_in && s->conn->half[1].fin_in;
+}
+
 unsigned simsock_ready(const struct simsock *s)
 {
     if (s->state == SOCK_LISTENING) {
@@ -11,7 +16,8 @@ unsigned simsock_ready(const struct simsock *s)
         return 0;
     }
     if (s->state == SOCK_DEAD) {
-        return ENV_IN | ENV_OUT | ENV_HUP | (s->error != ST_OK ? (unsigned)ENV_ERR : 0);
+        return (s->never ? 0 : ENV_IN) | ENV_OUT | ENV_HUP |
+               (s->error != ST_OK ? (unsigned)ENV_ERR : 0);
     }
     const struct half *out = &s->conn->half[s->side];
     const struct half *in = &s->conn->half[1 - s->side];
@@ -33,19 +39,23 @@ static void poller_poke(struct simpoller *p)
     (void)proc_wake_all(p->owner, WAIT_POLLER, p); /* nobody may be waiting */
 }
 
+static void interest_notify(struct interest *i, unsigned what)
+{
+    unsigned relevant = what & (i->mask | ENV_ERR | ENV_HUP);
+    if (relevant == 0) {
+        return;
+    }
+    i->arrived |= relevant;
+    if (list_empty(&i->ready)) {
+        list_insert(&i->poller->ready, &i->ready);
+    }
+    poller_poke(i->poller);
+}
+
 void simsock_notify(struct simsock *s, unsigned what)
 {
     for (struct list *l = s->watchers.next; l != &s->watchers; l = l->next) {
-        struct interest *i = LIST_ENTRY(l, struct interest, by_sock);
-        unsigned relevant = what & (i->mask | ENV_ERR | ENV_HUP);
-        if (relevant == 0) {
-            continue;
-        }
-        i->arrived |= relevant;
-        if (list_empty(&i->ready)) {
-            list_insert(&i->poller->ready, &i->ready);
-        }
-        poller_poke(i->poller);
+        interest_notify(LIST_ENTRY(l, struct interest, by_sock), what);
     }
 }
 
@@ -91,10 +101,9 @@ enum status simpoller_set(struct simpoller *p, struct simsock *s, unsigned inter
         i = at->poller == p ? at : i;
     }
     if (interest == 0) {
-        if (i == NULL) {
-            return ST_NOENT;
+        if (i != NULL) {
+            interest_free(i);
         }
-        interest_free(i);
         return ST_OK;
     }
     if (i == NULL) {
@@ -108,15 +117,20 @@ enum status simpoller_set(struct simpoller *p, struct simsock *s, unsigned inter
     i->mask = interest;
     i->token = token;
     i->arrived = 0;
-    simsock_notify(s, simsock_ready(s)); /* what is ready already counts as arriving */
+    interest_notify(i, simsock_ready(s)); /* what is ready already counts as arriving */
     return ST_OK;
 }
 
-/* What this interest reports now; 0 takes it off the ready list. */
+/* What this interest reports now; 0 takes it off the ready list. As epoll does, an edge tells all
+ * that is ready, not just what is new. */
 static unsigned reportable(struct interest *i)
 {
-    unsigned now = simsock_ready(i->sock) & (i->mask | ENV_ERR | ENV_HUP);
-    return (i->mask & ENV_EDGE) != 0 ? now & i->arrived : now;
+    unsigned now = simsock_ready(i->sock);
+    if ((now & ENV_OUT) == 0) {
+        i->sock->wants_room = true;
+    }
+    now &= i->mask | ENV_ERR | ENV_HUP;
+    return (i->mask & ENV_EDGE) != 0 && i->arrived == 0 ? 0 : now;
 }
 
 /* Up to max of the events there are, in a drawn order; the rest stays for the next wait. */
