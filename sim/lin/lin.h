@@ -281,7 +281,7 @@ struct lin_online {
     uint64_t culprit;       /* of a "no": the number of the operation that has no place */
 };
 
-/* limits may be NULL; its budget is for each key between two quiet moments of that key. */
+/* limits may be NULL; its steps are for one return, its memory for one key. */
 void lin_online_init(struct lin_online *o, struct mem *mem, const struct lin_options *limits);
 void lin_online_release(struct lin_online *o);
 

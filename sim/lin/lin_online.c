@@ -357,7 +357,9 @@ static enum status on_call(struct lin_online *o, struct lin_key_engine *e, struc
 
 static enum status on_return(struct lin_online *o, struct lin_key_engine *e, struct lin_pending *p)
 {
+    e->search.steps = 0;
     enum status st = lin_search_return(&e->search, p->slot);
+    e->search.stopped = e->search.stopped || e->search.steps > e->search.steps_max;
     e->free_slots[e->free_count++] = p->slot;
     e->open_count--;
     if (st == ST_OK && e->search.stopped) {
@@ -367,9 +369,6 @@ static enum status on_return(struct lin_online *o, struct lin_key_engine *e, str
         e->given_up = true;
         o->result = LIN_NON_LINEARIZABLE;
         o->culprit = p->number;
-    }
-    if (e->open_count == 0) { /* a quiet moment: the budget is for what lies between two */
-        e->search.steps = 0;
     }
     return st;
 }

@@ -6,7 +6,8 @@
  * the rounds), porcupine's milliseconds on its two-core machine, and the ratio. Nanoseconds an
  * operation and peak memory come last. Single-threaded; porcupine used all cores. */
 #include "base/prng.h"
-#include "sim/lin/lin.h"
+#include "sim/lin/lin_rec.h"
+#include "sim/lin/lin_sort.h"
 #include "tests/lin/libc_mem.h"
 
 #include <stdio.h>
@@ -23,31 +24,38 @@ struct set {
     const char *recipe; /* or arguments of the generator */
     double porcupine_ms;
     double goal; /* ratio that is asked for, 0: none */
+    bool online; /* also as a stream */
 };
 
 static const struct set sets[] = {
-    {"kv_c01_ok", "kv_c01-ok", NULL, 0.084, 1},
-    {"kv_c10_bad", "kv_c10-bad", NULL, 0.184, 1},
-    {"kv_c50_ok", "kv_c50-ok", NULL, 87.9, 40},
-    {"etcd", "etcd_", NULL, 134, 80}, /* 51 of the 102 files that took 268 ms are stored */
-    {"knossos", "knossos_", NULL, 7.6, 10}, /* 62 of 122: 14.9 ms */
-    {"reg_100k_50", NULL, "--mix reg --ops 100000 --clients 50 --keys 10 --seed 150", 3530, 400},
+    {"kv_c01_ok", "kv_c01-ok", NULL, 0.084, 1, false},
+    {"kv_c10_bad", "kv_c10-bad", NULL, 0.184, 1, false},
+    {"kv_c50_ok", "kv_c50-ok", NULL, 87.9, 40, false},
+    {"etcd", "etcd_", NULL, 134, 80, false}, /* 51 of the 102 files that took 268 ms are stored */
+    {"knossos", "knossos_", NULL, 7.6, 10, false}, /* 62 of 122: 14.9 ms */
+    {"reg_100k_50", NULL, "--mix reg --ops 100000 --clients 50 --keys 10 --seed 150", 3530, 400,
+     true},
     {"reg_100k_stale", NULL,
-     "--mix reg --bug stale --at 95 --ops 100000 --clients 50 --keys 10 --seed 1450", 13900, 400},
-    {"reg_100k_1key", NULL, "--mix reg --ops 100000 --clients 8 --keys 1 --seed 450", 90000, 0},
-    {"reg_1m_50", NULL, "--mix reg --ops 1000000 --clients 50 --keys 100 --seed 250", 3570, 40},
-    {"reg_1m_500_hot", NULL,
-     "--mix reg --ops 1000000 --clients 500 --keys 20 --hot 80 --seed 350", 0, 0},
+     "--mix reg --bug stale --at 95 --ops 100000 --clients 50 --keys 10 --seed 1450", 13900, 400,
+     false},
+    {"reg_100k_1key", NULL, "--mix reg --ops 100000 --clients 8 --keys 1 --seed 450", 90000, 0,
+     true},
+    {"reg_1m_50", NULL, "--mix reg --ops 1000000 --clients 50 --keys 100 --seed 250", 3570, 40,
+     true},
+    {"reg_1m_500_hot", NULL, "--mix reg --ops 1000000 --clients 500 --keys 20 --hot 80 --seed 350",
+     0, 0, false},
     {"kv_100k_50", NULL,
-     "--mix kv --ops 100000 --clients 50 --keys 100 --info 10 --fail 10 --seed 650", 121, 1},
-    {"cas_100k_50", NULL, "--mix cas --ops 100000 --clients 50 --keys 20 --info 10 --seed 850",
-     210, 1},
+     "--mix kv --ops 100000 --clients 50 --keys 100 --info 10 --fail 10 --seed 650", 121, 1, true},
+    {"cas_100k_50", NULL, "--mix cas --ops 100000 --clients 50 --keys 20 --info 10 --seed 850", 210,
+     1, false},
     {"small_100k_10", NULL,
-     "--mix cas --ops 100000 --clients 10 --keys 20 --vdom 5 --info 5 --seed 950", 133, 1},
-    {"scan_10k_10", NULL, "--mix scan --ops 10000 --clients 10 --keys 10 --seed 1050", 9500, 100},
-    {"batch_10k_8", NULL, "--mix batch --ops 10000 --clients 8 --keys 8 --seed 1250", 1800, 100},
+     "--mix cas --ops 100000 --clients 10 --keys 20 --vdom 5 --info 5 --seed 950", 133, 1, false},
+    {"scan_10k_10", NULL, "--mix scan --ops 10000 --clients 10 --keys 10 --seed 1050", 9500, 100,
+     false},
+    {"batch_10k_8", NULL, "--mix batch --ops 10000 --clients 8 --keys 8 --seed 1250", 1800, 100,
+     false},
     {"kv_1m_500", NULL, "--mix kv --ops 1000000 --clients 500 --keys 1000 --info 2 --seed 750", 0,
-     0},
+     0, false},
 };
 
 static struct mem mem;
@@ -120,7 +128,9 @@ struct figures {
     double check_ms;
 };
 
-static void add_history(struct figures *f, FILE *from)
+static void online(const char *name, const struct lin_history *h);
+
+static void add_history(struct figures *f, FILE *from, const char *online_name)
 {
     struct lin_history h;
     double start = now_ms();
@@ -128,7 +138,67 @@ static void add_history(struct figures *f, FILE *from)
     f->parse_ms += now_ms() - start;
     f->ops += h.count;
     f->check_ms += check_ms(&h);
+    if (online_name != NULL) {
+        online(online_name, &h);
+    }
     lin_history_release(&h);
+}
+
+/* ---- online ---- */
+
+static struct lin_value value_of(const struct lin_history *h, uint32_t id)
+{
+    return id == LIN_ABSENT ? (struct lin_value){0}
+                            : (struct lin_value){true, lin_strtab_get(&h->values, id - 1)};
+}
+
+static struct lin_op op_of(const struct lin_history *h, const struct lin_rec *r)
+{
+    struct lin_op op = {.kind = (enum lin_kind)r->kind,
+                        .outcome = (enum lin_outcome)r->outcome,
+                        .call = r->call,
+                        .ret = r->ret,
+                        .node = -1};
+    op.step = (struct lin_step){.key = lin_strtab_get(&h->keys, r->key),
+                                .value = value_of(h, r->value),
+                                .expect = value_of(h, r->expect),
+                                .result_known = r->known,
+                                .result_true = r->kind == LIN_CAS && r->result == 1,
+                                .result = value_of(h, r->kind == LIN_CAS ? 0 : r->result)};
+    return op;
+}
+
+/* Feeds the operations of a history without scans and batches in the order in which they end. */
+static void online(const char *name, const struct lin_history *h)
+{
+    struct lin_key *keys = malloc(h->count * sizeof *keys);
+    struct lin_op *ops = malloc(h->count * sizeof *ops);
+    int64_t *horizons = malloc((h->count + 1) * sizeof *horizons);
+    must(keys != NULL && ops != NULL && horizons != NULL, "out of memory");
+    for (size_t i = 0; i < h->count; i++) {
+        int64_t end = h->ops[i].outcome == LIN_INFO ? h->ops[i].call : h->ops[i].ret;
+        keys[i] = (struct lin_key){lin_key_of(end), (uint32_t)i};
+    }
+    must(lin_sort(&mem, keys, h->count) == ST_OK, "out of memory");
+    horizons[h->count] = INT64_MAX;
+    for (size_t i = h->count; i-- > 0;) {
+        ops[i] = op_of(h, &h->ops[keys[i].item]);
+        horizons[i] = ops[i].call < horizons[i + 1] ? ops[i].call : horizons[i + 1];
+    }
+    struct lin_online o;
+    lin_online_init(&o, &mem, NULL);
+    double start = now_ms();
+    for (size_t i = 0; i < h->count; i++) {
+        must(lin_online_take(&o, &ops[i], NULL) == ST_OK, "an operation was refused");
+        must(lin_online_advance(&o, horizons[i + 1]) == ST_OK, "out of memory");
+    }
+    double ms = now_ms() - start;
+    printf("online %-15s ops %8zu ms %9.2f mops_s %6.2f verdict %s\n", name, h->count, ms,
+           (double)h->count / ms / 1e3, lin_result_text(o.result));
+    lin_online_release(&o);
+    free(keys);
+    free(ops);
+    free(horizons);
 }
 
 static bool add_files(struct figures *f, const char *dir, const char *prefix)
@@ -143,7 +213,7 @@ static bool add_files(struct figures *f, const char *dir, const char *prefix)
         path[strcspn(path, "\n")] = '\0';
         FILE *file = fopen(path, "rb");
         must(file != NULL, path);
-        add_history(f, file);
+        add_history(f, file, NULL);
         (void)fclose(file);
         any = true;
     }
@@ -152,16 +222,16 @@ static bool add_files(struct figures *f, const char *dir, const char *prefix)
 }
 
 /* The generator writes to a file first, so that its own work is not in the time to parse. */
-static void add_recipe(struct figures *f, const char *gen, const char *args)
+static void add_recipe(struct figures *f, const char *gen, const struct set *s)
 {
     char command[1024];
     char path[64];
     (void)snprintf(path, sizeof path, "/tmp/bench_lin_%d.jsonl", (int)getpid());
-    (void)snprintf(command, sizeof command, "%s %s >%s 2>/dev/null", gen, args, path);
+    (void)snprintf(command, sizeof command, "%s %s >%s 2>/dev/null", gen, s->recipe, path);
     must(system(command) == 0, "the generator failed");
     FILE *file = fopen(path, "rb");
     must(file != NULL, path);
-    add_history(f, file);
+    add_history(f, file, s->online ? s->name : NULL);
     (void)fclose(file);
     (void)remove(path);
 }
@@ -200,7 +270,7 @@ int main(int argc, char **argv)
         if (pid == 0) {
             struct figures f = {0};
             if (s->files == NULL) {
-                add_recipe(&f, gen, s->recipe);
+                add_recipe(&f, gen, s);
             } else if (!add_files(&f, dir, s->files)) {
                 printf("%-15s skipped: no such files\n", s->name);
                 return 0;
