@@ -23,6 +23,12 @@ enum note_kind {
     NOTE_ACK,
     /* node: the database is open and serves. a: last sequence recovered. */
     NOTE_RECOVERED,
+    /* node: a connection got a session. a: session, b: descriptor. */
+    NOTE_SESSION,
+    /* node: a request was executed, or executed again after a failed commit. a: session, b: its
+     * number on that connection, from 1, c: 1 when it wrote. The order of these notes is the order
+     * of execution. */
+    NOTE_EXECUTED,
 };
 
 #endif

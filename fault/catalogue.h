@@ -42,7 +42,7 @@ PLAN_KNOB(SHORT_READ, "short_read", FAULT, 0, 1000000, 0, LOG(1000, 30000), 5000
 PLAN_KNOB(SHORT_WRITE, "short_write", FAULT, 0, 1000000, 0, LOG(1000, 30000), 500000, "a file write takes fewer bytes")
 PLAN_KNOB(WRITE_EIO, "write_eio", FAULT, 0, 1000000, 0, LOG(100, 3000), 200000, "a file write fails")
 PLAN_KNOB(SYNC_EIO, "sync_eio", FAULT, 0, 1000000, 0, LOG(500, 10000), 250000, "a sync fails, and what it should have saved is lost")
-PLAN_KNOB(META_EIO, "meta_eio", FAULT, 0, 1000000, 0, LOG(1000, 10000), 150000, "create, rename, link, remove or directory sync fails")
+PLAN_KNOB(META_EIO, "meta_eio", FAULT, 0, 1000000, 0, LOG(3000, 50000), 200000, "create, rename, link, remove or directory sync fails")
 PLAN_KNOB(DISK_FULL, "disk_full", FAULT, 0, 100, 0, LIN(1, 3), 250000, "episodes in which the disk is full")
 
 /* ---- network ---- */

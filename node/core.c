@@ -179,7 +179,11 @@ static void span_execute(struct core *c, struct list *group, struct span *s)
         if (j->kind != JOB_REQUEST || j->settled) {
             continue;
         }
+        j->number = j->number > 0 ? j->number : ++j->session->requests;
         command_execute(c, j);
+        env_note(c->env,
+                 &(struct env_note){
+                     .kind = NOTE_EXECUTED, .a = j->session->id, .b = j->number, .c = j->wrote});
         s->writers += j->wrote;
         s->sync = s->sync || (j->wrote && j->sync);
     }

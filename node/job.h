@@ -32,7 +32,8 @@ struct job {
     struct list link;
     struct conn_out out; /* the reply's bytes */
     enum job_kind kind;
-    uint64_t token; /* of the connection; it may be gone by now */
+    uint64_t token;  /* of the connection; it may be gone by now */
+    uint64_t number; /* on its connection, from 1; set when it is first executed */
     struct session *session;
     struct mem *mem; /* borrowed */
     size_t bytes;    /* memory taken, for limits */
@@ -59,7 +60,8 @@ struct job_queued {
 
 struct session {
     struct job end;
-    uint64_t id; /* CLIENT ID */
+    uint64_t id;       /* CLIENT ID */
+    uint64_t requests; /* executed so far */
     int protocol;
     bool sync;
     bool closing; /* QUIT was answered: ignore the rest */

@@ -3,6 +3,7 @@
 
 #include "base/ck.h"
 #include "env/addr.h"
+#include "env/note.h"
 #include "net/conntab.h"
 
 #include <stdio.h>
@@ -306,6 +307,7 @@ static void client_new(struct server *s, int fd)
     list_insert(&s->active, &c->by_time);
     resp_init(&c->parser, mem, limits);
     conn_init(&c->conn, s->env, s->poller, fd, token);
+    env_note(s->env, &(struct env_note){.kind = NOTE_SESSION, .a = session->id, .b = (uint64_t)fd});
     socket_hint(s, fd, ENV_OPT_NODELAY, 1);
     socket_hint(s, fd, ENV_OPT_KEEPALIVE_S, KEEPALIVE_S);
     if (conn_arm(&c->conn, true) != ST_OK) {

@@ -32,6 +32,8 @@ struct cluster_options {
 struct cluster_result {
     bool ok;
     bool unknown; /* the history's verdict was "unknown" */
+    bool
+        searched; /* the order of execution did not explain the history: a search did, or did not */
     struct world_failure failure;
     uint64_t trace_hash;
     uint64_t events;

@@ -3,7 +3,15 @@
 #define SIM_CLUSTER_CLUSTER_INT_H
 
 #include "sim/cluster/cluster.h"
+#include "sim/cluster/execorder.h"
 #include "sim/proc.h"
+
+/* Which request an operation of the history was. */
+struct history_ref {
+    uint64_t conn;
+    uint64_t number;
+    bool answered; /* its outcome is known */
+};
 
 /* Where a log stood when the engine last spoke of it. */
 struct log_mark {
@@ -43,7 +51,9 @@ struct cluster {
     uint64_t nemesis_at; /* wake the nemesis when ops_started reaches this */
     int64_t client_ids;  /* for histories: a client whose operation ended unknown gets a new one */
     struct lin_history history;
-    uint64_t history_ops;
+    struct history_ref *refs; /* one an operation of the history */
+    size_t ref_cap;
+    struct execorder order;
     /* contracts */
     bool judging; /* false with shadow_max = 0: nobody would decide what a crash left */
     struct contract contract;

@@ -232,13 +232,15 @@ static void rebuild(struct contract *c)
     c->undo_count = 0;
 }
 
-void contract_decided(struct contract *c, size_t n)
+bool contract_decided(struct contract *c, size_t n)
 {
+    bool doubted = false;
     CK(n <= c->count);
     while (n > 0 && c->commits[n - 1].outcome == CONTRACT_LOST) {
         n--; /* the same state, by its first name */
     }
     if (n > 0 && c->commits[n - 1].outcome != CONTRACT_OK) {
+        doubted = true;
         c->commits[n - 1].outcome = CONTRACT_OK; /* pending or failed, and there after all */
     }
     for (size_t i = n; i < c->count; i++) {
@@ -251,6 +253,7 @@ void contract_decided(struct contract *c, size_t n)
     }
     c->synced = c->count; /* the lost ones are decided too */
     c->acked = c->count;
+    return doubted;
 }
 
 /* ---- reports ---- */

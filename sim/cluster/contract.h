@@ -86,7 +86,8 @@ enum status contract_judge(const struct contract *c, const struct contract_view 
                            size_t *n, const char **class, struct err *why);
 
 /* A recovery that serves has found n commits: the rest never was, and these are durable. */
-void contract_decided(struct contract *c, size_t n);
+/* True when the last of them was in doubt until now. */
+bool contract_decided(struct contract *c, size_t n);
 
 /* Says where a view (pairs in key order, encoded by contract_pair) differs from the state after n.
  */

@@ -146,12 +146,16 @@ static void on_note(void *arg, struct proc *p, const struct env_note *n)
         break;
     case NOTE_COMMIT_BEGIN:
         if (c->judging) {
+            execorder_commit(&c->order, c->contract.count);
             contract_begin(&c->contract, slice_of(n->data, n->size), n->b != 0);
         }
         break;
     case NOTE_COMMIT_END:
         if (c->judging) {
             contract_end(&c->contract, (enum status)n->b, n->c);
+            if (n->b == ST_OK) {
+                execorder_committed(&c->order);
+            }
         }
         break;
     case NOTE_ACK:
@@ -159,6 +163,12 @@ static void on_note(void *arg, struct proc *p, const struct env_note *n)
         break;
     case NOTE_RECOVERED:
         on_recovered(c);
+        break;
+    case NOTE_SESSION:
+        execorder_session(&c->order, n->a, simsock_id(p->fds[n->b].sock));
+        break;
+    case NOTE_EXECUTED:
+        execorder_executed(&c->order, n->a, n->b, n->c != 0);
         break;
     case NOTE_NONE:
         break;
@@ -215,6 +225,7 @@ static void on_ended(void *arg, struct proc *p)
     c->result->crashes += p->state != PROC_EXITED;
     c->power_lost = c->power_lost || !c->node_host->up;
     c->failed_starts += !c->serving;
+    execorder_node_ended(&c->order);
     c->node = NULL;
     c->serving = false;
     c->log_count = 0;

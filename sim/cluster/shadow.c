@@ -307,7 +307,12 @@ void shadow_decide(struct cluster *c)
                    why.text);
         return;
     }
-    contract_decided(&c->contract, n);
+    while (n > 0 && c->contract.commits[n - 1].outcome == CONTRACT_LOST) {
+        n--;
+    }
+    if (contract_decided(&c->contract, n)) {
+        execorder_decided(&c->order, n - 1);
+    }
 }
 
 void shadow_post_mortem(struct cluster *c)

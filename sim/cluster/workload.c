@@ -59,6 +59,7 @@ struct wop {
     size_t expect_at, expect_size;
     unsigned replies; /* owed */
     uint64_t start;   /* respclient_left() tells by this whether it left */
+    uint64_t number;  /* of its last request on the connection */
     int64_t call;
     bool queued;
     bool sent;
@@ -71,6 +72,8 @@ struct session {
     struct cluster *c;
     struct respclient rc;
     bool open;
+    uint64_t conn;             /* as the network names it */
+    uint64_t requests;         /* sent on it */
     struct chooser_stream own; /* of this client: pauses, faults */
     struct wop *ops;
     size_t op_count, op_cap;
@@ -241,6 +244,7 @@ static enum status queue(struct session *s, struct wop *w, const struct slice *a
         w->queued = true;
         w->start = start;
     }
+    w->number = ++s->requests;
     w->replies++;
     return st;
 }
@@ -400,17 +404,23 @@ static void learn(struct session *s, const char *key, struct lin_value v)
 
 static void record(struct session *s, struct wop *w, struct lin_op *op, enum lin_outcome outcome)
 {
+    struct cluster *c = s->c;
     struct err err;
-    op->client = ++s->c->client_ids;
+    op->client = ++c->client_ids;
     op->outcome = outcome;
     op->call = w->call;
     op->ret = outcome == LIN_INFO ? LIN_NEVER : now(s);
     op->node = -1;
+    op->index = 1; /* judge_history() puts the real one */
+    if (c->history.count == c->ref_cap) {
+        c->ref_cap = c->ref_cap == 0 ? 256 : c->ref_cap * 2;
+        c->refs = mem_resize(c->world.mem, c->refs, c->ref_cap * sizeof *c->refs);
+    }
+    c->refs[c->history.count] = (struct history_ref){s->conn, w->number, outcome == LIN_OK};
     if (lin_history_add(&s->c->history, op, &err) != ST_OK) {
         world_fail(&s->c->world, "reply", "operation %llu got a reply that cannot be: %s",
                    (unsigned long long)w->ordinal, err.text);
     }
-    s->c->history_ops++;
 }
 
 /* The operation as the history wants it, results left out. */
@@ -617,6 +627,8 @@ static bool dial(struct session *s)
     enum status st = respclient_open(&s->rc, s->env, &addr, deadline(s));
     s->open = true;
     if (st == ST_OK) {
+        s->conn = simsock_id(proc_of(s->env)->fds[s->rc.fd].sock);
+        s->requests = 1;
         st = respclient_call(&s->rc, ping, 1, deadline(s)); /* it may have no room for us */
     }
     if (st != ST_OK || s->rc.value.nodes[0].type == RESPVAL_ERROR) {
@@ -697,6 +709,7 @@ static void read_slowly(struct session *s)
     uint64_t count = 5 + choose(&s->own, 40);
     for (uint64_t i = 0; i < count && st == ST_OK; i++) {
         st = respclient_queue(&s->rc, args, 3, NULL);
+        s->requests++;
     }
     if (st == ST_OK) {
         st = respclient_flush(&s->rc, deadline(s));

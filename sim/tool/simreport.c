@@ -37,6 +37,7 @@ void simreport_json(const struct plan *p, const struct cluster_result *r, uint64
     json_u64(&j, "crashes", r->crashes);
     json_u64(&j, "shadow_crashes", r->shadow_crashes);
     json_u64(&j, "shadow_nested", r->shadow_nested);
+    json_bool(&j, "searched", r->searched);
     json_u64(&j, "wall_ns", wall_ns);
     if (!r->ok) {
         json_text(&j, "class", r->failure.class);
