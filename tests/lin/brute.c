@@ -1,5 +1,5 @@
 /* brute.c - see brute.h. Plain C strings and recursion, on purpose: nothing clever. */
-#include "brute.h"
+#include "tests/lin/brute.h"
 
 #include <stdio.h>
 #include <stdlib.h>

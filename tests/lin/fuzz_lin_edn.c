@@ -1,8 +1,8 @@
 /* fuzz_lin_edn.c - libFuzzer target: any bytes as a log of Jepsen, Knossos or porcupine. The first
  * byte picks the format; what is accepted is checked under a small budget. */
-#include "libc_mem.h"
 #include "sim/lin/lin.h"
 #include "tests/fuzz/fuzz_target.h"
+#include "tests/lin/libc_mem.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

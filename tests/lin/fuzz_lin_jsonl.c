@@ -2,9 +2,9 @@
  *
  * Whole and in two pieces it must be read alike; what is accepted is checked under a small budget,
  * written, and read again. */
-#include "libc_mem.h"
 #include "sim/lin/lin.h"
 #include "tests/fuzz/fuzz_target.h"
+#include "tests/lin/libc_mem.h"
 
 static enum status read_pieces(struct lin_history *h, struct slice a, struct slice b)
 {

@@ -1,5 +1,5 @@
 /* gen.c - see gen.h. */
-#include "gen.h"
+#include "tests/lin/gen.h"
 
 #include <stdio.h>
 #include <stdlib.h>

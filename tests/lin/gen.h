@@ -3,7 +3,7 @@
 #define TESTS_LIN_GEN_H
 
 #include "base/prng.h"
-#include "brute.h"
+#include "tests/lin/brute.h"
 
 #define GEN_STEPS_MAX 4
 

@@ -1,7 +1,7 @@
 /* test_lin_check.c - histories written by hand: each says what it is about. */
-#include "libc_mem.h"
 #include "sim/lin/lin.h"
 #include "sim/lin/lin_page.h"
+#include "tests/lin/libc_mem.h"
 #include "tests/tap.h"
 
 #include <stdio.h>

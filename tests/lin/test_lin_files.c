@@ -2,9 +2,9 @@
  *
  * LIN_HISTORIES names the folder (README.md, verdicts.tsv, recipes.tsv, …), LIN_GEN the generator;
  * what is absent is skipped. LIN_ALL=1 also runs the recipes of a million operations. */
-#include "brute.h"
-#include "libc_mem.h"
 #include "sim/lin/lin_rec.h"
+#include "tests/lin/brute.h"
+#include "tests/lin/libc_mem.h"
 #include "tests/tap.h"
 
 #include <stdio.h>

@@ -2,9 +2,9 @@
  *
  * Usage: test_lin_fuzz [count [seed]]; without arguments a run of seconds. Prints the first
  * history on which the two differ. */
-#include "brute.h"
-#include "gen.h"
-#include "libc_mem.h"
+#include "tests/lin/brute.h"
+#include "tests/lin/gen.h"
+#include "tests/lin/libc_mem.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* test_lin_read.c - readers: what is well formed is read, what is damaged is named. */
-#include "libc_mem.h"
 #include "sim/lin/lin.h"
+#include "tests/lin/libc_mem.h"
 #include "tests/tap.h"
 #include "tests/test_env.h"
 
