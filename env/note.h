@@ -19,6 +19,8 @@ enum note_kind {
     NOTE_COMMIT_BEGIN,
     /* node: that commit returned. a: its ordinal, b: status, c: last sequence given (0: none). */
     NOTE_COMMIT_END,
+    /* node: a commit could not even begin: what was executed and wrote is refused. */
+    NOTE_COMMIT_REFUSED,
     /* node: replies that promise the outcome of commit a leave for the wire now. */
     NOTE_ACK,
     /* node: the database is open and serves. a: last sequence recovered. */

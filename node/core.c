@@ -130,6 +130,7 @@ static enum status commit(struct core *c, bool sync, const char **error)
     if (st != ST_OK) {
         *error = st == ST_NOMEM ? "-OOM out of memory, nothing was changed\r\n"
                                 : "-ERR the writes are too big, nothing was changed\r\n";
+        env_note(c->env, &(struct env_note){.kind = NOTE_COMMIT_REFUSED});
         return st;
     }
     struct tkv_write_options o;

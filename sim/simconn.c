@@ -182,6 +182,13 @@ static void handshake_fire(struct timer *t)
         simconn_settle(c);
         return;
     }
+    if (!client->owned) {
+        if (c->answer == ST_OK) {
+            simconn_send(&c->half[0], 0, false, true); /* closed meanwhile: its kernel says so */
+        }
+        simconn_settle(c);
+        return;
+    }
     if (c->answer == ST_OK) {
         client->state = SOCK_OPEN;
         simsock_notify(client, SIMSOCK_ALL);

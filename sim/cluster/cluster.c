@@ -198,9 +198,25 @@ static uint64_t place_of(const struct cluster *c, size_t i)
     if (r == NULL) {
         return 0;
     }
-    bool kept =
-        r->commit == EXECORDER_NONE || c->contract.commits[r->commit].outcome == CONTRACT_OK;
-    return kept ? r->place : 0;
+    if (r->commit == EXECORDER_REFUSED) {
+        return 0;
+    }
+    if (r->commit != EXECORDER_NONE) {
+        return c->contract.commits[r->commit].outcome == CONTRACT_OK ? r->place : 0;
+    }
+    return c->refs[i].answered ? r->place : 0; /* else it was refused, or changed nothing */
+}
+
+static void say_unexplained(struct cluster *c, const struct lin_order_verdict *v)
+{
+    struct buf text;
+    buf_init(&text, c->world.mem);
+    enum status st = lin_history_say(&c->history, v->place, &text);
+    CK(st == ST_OK);
+    (void)snprintf(c->result->order_why, sizeof c->result->order_why, "%s: %.*s",
+                   v->why != NULL ? v->why : "no place", text.size > 160 ? 160 : (int)text.size,
+                   text.data);
+    buf_release(&text);
 }
 
 /* The order of execution as a witness: a proof, in one pass, when it fits. */
@@ -212,6 +228,9 @@ static bool order_explains(struct cluster *c)
     }
     enum status st = lin_order_check(&c->history, &v);
     CK(st == ST_OK);
+    if (v.result != LIN_LINEARIZABLE) {
+        say_unexplained(c, &v);
+    }
     return v.result == LIN_LINEARIZABLE;
 }
 

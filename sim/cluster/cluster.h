@@ -34,6 +34,7 @@ struct cluster_result {
     bool unknown; /* the history's verdict was "unknown" */
     bool
         searched; /* the order of execution did not explain the history: a search did, or did not */
+    char order_why[256]; /* the first operation that it did not explain, and why */
     struct world_failure failure;
     uint64_t trace_hash;
     uint64_t events;

@@ -17,13 +17,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define EXECORDER_NONE SIZE_MAX
+#define EXECORDER_NONE    SIZE_MAX
+#define EXECORDER_REFUSED (SIZE_MAX - 1)
 
 struct execorder_record {
     uint64_t conn;
     uint64_t number;
     uint64_t place;
-    size_t commit; /* that carries its writes; EXECORDER_NONE: it wrote nothing */
+    size_t commit; /* that carries its writes; _NONE: it wrote nothing, _REFUSED: there was none */
     bool wrote;
 };
 

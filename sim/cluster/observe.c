@@ -158,6 +158,9 @@ static void on_note(void *arg, struct proc *p, const struct env_note *n)
             }
         }
         break;
+    case NOTE_COMMIT_REFUSED:
+        execorder_commit(&c->order, EXECORDER_REFUSED);
+        break;
     case NOTE_ACK:
         on_ack(c);
         break;

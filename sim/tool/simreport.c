@@ -38,6 +38,9 @@ void simreport_json(const struct plan *p, const struct cluster_result *r, uint64
     json_u64(&j, "shadow_crashes", r->shadow_crashes);
     json_u64(&j, "shadow_nested", r->shadow_nested);
     json_bool(&j, "searched", r->searched);
+    if (r->searched) {
+        json_text(&j, "order", r->order_why);
+    }
     json_u64(&j, "wall_ns", wall_ns);
     if (!r->ok) {
         json_text(&j, "class", r->failure.class);
