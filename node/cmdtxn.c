@@ -21,7 +21,12 @@ enum status cmdtxn_multi(struct call *c)
         return ST_OK;
     }
     reply_simple(c->reply, "OK");
-    c->session->multi = c->reply->st == ST_OK; /* else the client is told that it did not begin */
+    c->session->multi = c->reply->st == ST_OK;
+    if (!c->session->multi) {
+        /* What the client has sent behind it was meant as one: better nothing of it than some. */
+        c->session->closing = true;
+        c->job->ends = true;
+    }
     return ST_OK;
 }
 
