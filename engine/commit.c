@@ -106,7 +106,6 @@ static struct commit *group_last(struct tkv *db)
             break;
         }
         last = next;
-        ENV_PROBE(db->env, "commit: group of more than one");
     }
     return last;
 }

@@ -23,6 +23,8 @@ PLAN_KNOB(SLOW_READ, "slow_read", FAULT, 0, 1000000, 0, LOG(3000, 30000), 400000
 PLAN_KNOB(WRITE_BUFFER, "write_buffer", SIZE, 1024, 1073741824, 65536, LOG(4096, 131072), 1000000, "bytes of a memtable before its log rotates")
 PLAN_KNOB(OUTPUT_LIMIT, "output_limit", SIZE, 4096, 1073741824, 1048576, LOG(16384, 1048576), 1000000, "bytes of replies a connection may have waiting")
 PLAN_KNOB(IDLE_MS, "idle_ms", SIZE, 0, 100000000, 0, LOG(50, 2000), 300000, "idle timeout of a connection, 0 none")
+PLAN_KNOB(INFLIGHT, "inflight", SIZE, 1, 1000000, 1024, PICK(0, 1, 2, 4, 64), 300000, "requests of a connection that the node takes in at once")
+PLAN_KNOB(CURSORS, "cursors", SIZE, 1, 1000000, 4096, PICK(0, 1, 1, 2), 300000, "SCAN cursors that the node remembers")
 PLAN_KNOB(MAX_CLIENTS, "max_clients", SIZE, 1, 100000, 100, PICK(0, 0, 1, 1, 2, 2, 4, 4, 8), 400000, "connections the node accepts")
 
 /* ---- the machine ---- */
@@ -53,11 +55,12 @@ PLAN_KNOB(NET_TAIL, "net_tail", FAULT, 0, 1000000, 0, LOG(500, 10000), 500000, "
 PLAN_KNOB(NET_RESET, "net_reset", FAULT, 0, 1000000, 0, LOG(100, 3000), 400000, "a connection is reset at a read or write")
 PLAN_KNOB(NET_INTR, "net_intr", FAULT, 0, 1000000, 0, LOG(1000, 10000), 400000, "a socket call or a poll is interrupted")
 PLAN_KNOB(NET_SPURIOUS, "net_spurious", FAULT, 0, 1000000, 0, LOG(1000, 10000), 400000, "the poller reports readiness that is not there")
+PLAN_KNOB(NET_ACCEPT, "net_accept", FAULT, 0, 1000000, 0, LOG(10000, 300000), 250000, "accept finds no descriptor or no memory, and leaves the connection queued")
 PLAN_KNOB(BACKLOG, "backlog", SIZE, 1, 4096, 128, PICK(0, 1, 1, 2, 0, 4), 300000, "connections a listener queues")
 
 /* ---- clocks ---- */
 PLAN_KNOB(CLOCK_DRIFT, "clock_drift", FAULT, 0, 100000, 0, LOG(10, 50000), 500000, "rate of a host's clocks is off by up to this many ppm")
-PLAN_KNOB(WALL_STEP, "wall_step", FAULT, 0, 1000000, 0, LOG(100, 10000), 300000, "the wall clock jumps before it is read")
+PLAN_KNOB(WALL_STEP, "wall_step", FAULT, 0, 1000000, 0, LOG(10000, 500000), 300000, "the wall clock jumps before it is read")
 
 /* ---- memory ---- */
 PLAN_KNOB(REFUSE, "refuse", FAULT, 0, 1000000, 0, LOG(30, 2000), 250000, "an allocation of the node is refused")
@@ -72,7 +75,7 @@ PLAN_KNOB(KILL_AT_OP, "kill_at_op", FAULT, 0, 1000000, 0, LOG(100, 3000), 300000
 PLAN_KNOB(POWER_AT_OP, "power_at_op", FAULT, 0, 1000000, 0, LOG(100, 3000), 300000, "the power goes at a disk operation")
 
 /* ---- shadow crashes ---- */
-PLAN_KNOB(SHADOW_MAX, "shadow_max", SIZE, 0, 100000, 24, FIX, 0, "shadow recoveries of a run, nested ones apart")
+PLAN_KNOB(SHADOW_MAX, "shadow_max", SIZE, 0, 100000, 16, FIX, 0, "shadow recoveries of a run, nested ones apart")
 PLAN_KNOB(SHADOW_META, "shadow_meta", SIZE, 0, 1000000, 500000, FIX, 0, "ppm: shadow crash at a create, rename, remove, truncate or directory sync")
 PLAN_KNOB(SHADOW_DATA, "shadow_data", SIZE, 0, 1000000, 30000, LOG(10000, 60000), 1000000, "ppm: shadow crash at a write or sync")
 PLAN_KNOB(SHADOW_DEPTH, "shadow_depth", SIZE, 0, 5, 2, LIN(1, 3), 1000000, "crashes within recoveries, one inside the other")

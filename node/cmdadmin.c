@@ -195,8 +195,9 @@ static void info_server(const struct call *c, struct reply *r)
 {
     uint64_t up = (env_clock_mono(c->core->env) - c->core->started_ns) / 1000000000u;
     info_line(r, "# Server\r\ntinykv_version:%s\r\nredis_mode:standalone\r\n", NODE_VERSION);
-    info_line(r, "tcp_port:%u\r\nuptime_in_seconds:%" PRIu64 "\r\n\r\n",
+    info_line(r, "tcp_port:%u\r\nuptime_in_seconds:%" PRIu64 "\r\n",
               (unsigned)c->core->opt->listen.port, up);
+    info_line(r, "server_time_usec:%" PRId64 "\r\n\r\n", env_clock_wall(c->core->env) / 1000);
 }
 
 static void info_stats(const struct call *c, struct reply *r)

@@ -194,6 +194,9 @@ enum status simsock_accept(struct proc *owner, struct simsock *listener, struct 
     if (interrupted(owner)) {
         return ST_INTR;
     }
+    if (world_fault(owner->world, &owner->net_fault, PLAN_NET_ACCEPT)) {
+        return choose(&owner->net_fault, 2) == 0 ? ST_MFILE : ST_NOMEM; /* it stays queued */
+    }
     struct simsock *s = LIST_ENTRY(listener->queue.next, struct simsock, queue_link);
     list_remove(&s->queue_link);
     listener->queued_count--;

@@ -60,6 +60,8 @@ static void make_args(struct cluster *c)
     add_number(c, "--output-limit", plan_get(p, PLAN_OUTPUT_LIMIT));
     add_number(c, "--idle-timeout", plan_get(p, PLAN_IDLE_MS));
     add_number(c, "--max-clients", plan_get(p, PLAN_MAX_CLIENTS));
+    add_number(c, "--inflight", plan_get(p, PLAN_INFLIGHT));
+    add_number(c, "--cursors", plan_get(p, PLAN_CURSORS));
     add_text(c, "--verify");
 }
 

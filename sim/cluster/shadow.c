@@ -12,7 +12,7 @@
 #include <string.h>
 
 #define MILLION      1000000u
-#define NESTED_RARER 8 /* than outside: a recovery is little else than such points */
+#define NESTED_RARER 12 /* than outside: a recovery is little else than such points */
 
 /* One recovery in a world of its own. */
 struct shadow {

@@ -8,13 +8,16 @@
 #include "sim/cluster/cluster_int.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#define NS_PER_US 1000u
-#define NS_PER_MS 1000000u
-#define PARTS_MAX 4
-#define VERIFY_MS 60000u /* once all is healed only a node that is stuck takes longer */
-#define ARGS_MAX  12
+#define NS_PER_US  1000u
+#define NS_PER_MS  1000000u
+#define PARTS_MAX  4
+#define VERIFY_MS  60000u /* once all is healed only a node that is stuck takes longer */
+#define ARGS_MAX   12
+#define OTHERS     7
+#define OTHER_SCAN 3
 
 enum wkind {
     W_GET,
@@ -78,6 +81,7 @@ struct session {
     struct wop *ops;
     size_t op_count, op_cap;
     struct buf text;  /* values of the operations on their way */
+    uint64_t cursor;  /* of a SCAN under way */
     struct buf *seen; /* per key: the value last read, for CAS */
     unsigned backoff;
 };
@@ -225,7 +229,7 @@ static void draw_op(struct session *s, struct wop *w, uint64_t ordinal)
         workload_key(key + 1 + choose(&r, 4), w->parts[1].key, sizeof w->parts[1].key);
         break;
     case W_OTHER:
-        p->value_at = (size_t)choose(&r, 7); /* which of them */
+        p->value_at = (size_t)choose(&r, OTHERS); /* which of them */
         break;
     case W_GET:
     case W_DEL:
@@ -326,12 +330,18 @@ static enum status queue_buffered(struct session *s, struct wop *w)
 /* Commands that have no place in the history but must not break anything. */
 static enum status queue_other(struct session *s, struct wop *w)
 {
-    static const char *const words[7][2] = {{"PING", NULL},  {"DBSIZE", NULL}, {"INFO", NULL},
-                                            {"SCAN", "0"},   {"STRLEN", NULL}, {"EXISTS", NULL},
-                                            {"NOSUCH", NULL}};
-    const char *const *pair = words[w->parts[0].value_at];
-    bool keyed = pair[0][0] == 'S' || pair[0][0] == 'E';
-    return queue_words(s, w, pair[0], pair[1] == NULL && keyed ? w->parts[0].key : pair[1]);
+    static const char *const words[OTHERS] = {"PING",   "DBSIZE", "INFO",  "SCAN",
+                                              "STRLEN", "EXISTS", "NOSUCH"};
+    const char *verb = words[w->parts[0].value_at];
+    char cursor[24];
+    if (w->parts[0].value_at == OTHER_SCAN) {
+        (void)snprintf(cursor, sizeof cursor, "%llu", (unsigned long long)s->cursor);
+        struct slice args[4] = {slice_text(verb), slice_text(cursor), slice_text("COUNT"),
+                                slice_text("1")};
+        return queue(s, w, args, 4);
+    }
+    bool keyed = verb[0] == 'S' || verb[0] == 'E';
+    return queue_words(s, w, verb, keyed ? w->parts[0].key : NULL);
 }
 
 static enum status queue_op(struct session *s, struct wop *w)
@@ -576,11 +586,26 @@ static bool results(struct session *s, struct wop *w, struct lin_op *op, struct 
     return true;
 }
 
+/* Where the scan goes on; from the start when it was the end, or the cursor was forgotten. */
+static void follow_cursor(struct session *s)
+{
+    char text[24] = "0";
+    const struct respval_node *root = &s->rc.value.nodes[0];
+    if (root->type == RESPVAL_ARRAY && root->count == 2) {
+        struct slice at = respclient_text(&s->rc, respval_child(&s->rc.value, 0, 0));
+        (void)snprintf(text, sizeof text, "%.*s", (int)at.size, at.data);
+    }
+    s->cursor = strtoull(text, NULL, 10);
+}
+
 static void settle_known(struct session *s, struct wop *w)
 {
     struct lin_op op;
     struct lin_step steps[PARTS_MAX];
     struct buf pairs;
+    if (w->kind == W_OTHER && w->parts[0].value_at == OTHER_SCAN) {
+        follow_cursor(s);
+    }
     if (!recorded(w)) {
         return;
     }

@@ -13,6 +13,8 @@ void lin_prog_release(struct lin_prog *p)
     mem_release(p->mem, p->init);
     mem_release(p->mem, p->ops);
     mem_release(p->mem, p->subs);
+    mem_release(p->mem, p->sub_seen);
+    lin_map_release(&p->owed);
     mem_release(p->mem, p->events);
     mem_release(p->mem, p->seen_at);
     mem_release(p->mem, p->loose_at);
@@ -189,9 +191,7 @@ static void merge_events(struct lin_prog *p, const struct lin_key *rets, uint32_
         bool call = c < p->op_count &&
                     (r == ret_count || lin_key_of(p->h->ops[p->ops[c].place].call) <= rets[r].key);
         uint32_t op = call ? c++ : rets[r++].item;
-        if (!call) {
-            p->ops[op].ret_at = p->event_count;
-        }
+        *(call ? &p->ops[op].call_at : &p->ops[op].ret_at) = p->event_count;
         p->events[p->event_count++] = op * 2 + (call ? 0 : 1);
     }
 }
@@ -363,6 +363,145 @@ static enum status make_groups(struct lin_prog *p)
     return st;
 }
 
+/* ---- values that have one writer, and that somebody has to see ---- */
+
+/* For each (key, value): how many operations write it, and until which event an acknowledged
+ * operation looks for it. Both in one number: writers << 32 | event. */
+struct tally {
+    struct lin_map pairs;
+    struct lin_map *owed; /* the same pairs: the last call of such an operation */
+};
+
+static enum status count_writer(struct tally *t, uint32_t key, uint32_t value)
+{
+    uint64_t *at = lin_map_at(&t->pairs, lin_map_pair(key, value), 0);
+    if (at == NULL) {
+        return ST_NOMEM;
+    }
+    *at += (uint64_t)1 << 32;
+    return ST_OK;
+}
+
+static enum status count_look(struct tally *t, const struct lin_prog_op *op, uint32_t key,
+                              uint32_t value)
+{
+    uint64_t *at = lin_map_at(&t->pairs, lin_map_pair(key, value), 0);
+    uint64_t *call = lin_map_at(t->owed, lin_map_pair(key, value), 0);
+    if (at == NULL || call == NULL) {
+        return ST_NOMEM;
+    }
+    uint32_t until = (uint32_t)*at;
+    later(&until, op->ret_at);
+    *at = (*at >> 32 << 32) | until;
+    *call = op->call_at > *call ? op->call_at : *call;
+    return ST_OK;
+}
+
+static enum status count_sub(struct tally *t, const struct lin_prog_op *op, const struct lin_sub *s)
+{
+    bool cas = s->kind == LIN_CAS;
+    enum status st = ST_OK;
+    if ((s->kind == LIN_GET || (cas && s->known && s->result != 0)) && !op->info) {
+        st = count_look(t, op, s->key, cas ? s->expect : s->result);
+    }
+    return st == ST_OK && s->kind != LIN_GET ? count_writer(t, s->key, s->value) : st;
+}
+
+static enum status count_op(struct tally *t, const struct lin_prog *p, const struct lin_prog_op *op)
+{
+    enum status st = ST_OK;
+    switch ((enum lin_type)op->type) {
+    case LIN_T_IS:
+        return count_look(t, op, op->key, op->need);
+    case LIN_T_CAS:
+        st = op->info ? ST_OK : count_look(t, op, op->key, op->need);
+        return st == ST_OK ? count_writer(t, op->key, op->val) : st;
+    case LIN_T_PUT:
+    case LIN_T_MAYBE:
+        return count_writer(t, op->key, op->val);
+    case LIN_T_VIEW:
+    case LIN_T_BATCH:
+        for (uint32_t i = 0; i < op->sub_count && st == ST_OK; i++) {
+            st = count_sub(t, op, &p->subs[op->sub + i]);
+        }
+        return st;
+    default:
+        return ST_OK;
+    }
+}
+
+/* Until when somebody has to see this value, if it has one writer; else 0. */
+static uint32_t seen_until(const struct tally *t, uint32_t key, uint32_t value)
+{
+    const uint64_t *at = lin_map_find(&t->pairs, lin_map_pair(key, value));
+    return at != NULL && *at >> 32 == 1 ? (uint32_t)*at : 0;
+}
+
+static void set_must(struct lin_prog *p, const struct tally *t, struct lin_prog_op *op)
+{
+    op->must_at = 0;
+    if (op->type == LIN_T_PUT) {
+        op->must_at = seen_until(t, op->key, op->val);
+    }
+    for (uint32_t i = 0; i < op->sub_count && op->type == LIN_T_BATCH; i++) {
+        const struct lin_sub *s = &p->subs[op->sub + i];
+        if (s->kind == LIN_PUT || s->kind == LIN_DEL) {
+            p->sub_seen[op->sub + i] = seen_until(t, s->key, s->value);
+            later(&op->must_at, op->total ? p->sub_seen[op->sub + i] : 0);
+        }
+    }
+}
+
+/* Forgets what is owed for pairs with several writers. */
+static void drop_shared(struct lin_prog *p, const struct tally *t)
+{
+    for (size_t i = 0; i < p->owed.slot_count; i++) {
+        struct lin_map_slot *s = &p->owed.slots[i];
+        if (s->key != UINT64_MAX &&
+            seen_until(t, (uint32_t)(s->key >> 32), (uint32_t)s->key) == 0) {
+            s->value = 0;
+        }
+    }
+}
+
+/* Where sums and appended texts are made, any operation may write any value: nothing is certain. */
+static bool makes_values(const struct lin_prog *p)
+{
+    bool made = p->grows;
+    for (uint32_t i = 0; i < p->op_count && !made; i++) {
+        made = p->ops[i].type == LIN_T_INCR;
+    }
+    for (size_t i = 0; i < p->sub_count && !made; i++) {
+        made = p->subs[i].kind == LIN_INCR || p->subs[i].kind == LIN_APPEND;
+    }
+    return made;
+}
+
+static enum status make_must(struct lin_prog *p)
+{
+    struct tally t = {.owed = &p->owed};
+    lin_map_init(&t.pairs, p->mem);
+    p->sub_seen = mem_zalloc(p->mem, (p->sub_count + 1) * sizeof *p->sub_seen);
+    enum status st = p->sub_seen != NULL ? ST_OK : ST_NOMEM;
+    if (makes_values(p)) {
+        return st;
+    }
+    for (uint32_t k = 0; k < p->key_count && st == ST_OK; k++) {
+        st = count_writer(&t, k, p->init[k]);
+    }
+    for (uint32_t i = 0; i < p->op_count && st == ST_OK; i++) {
+        st = count_op(&t, p, &p->ops[i]);
+    }
+    for (uint32_t i = 0; i < p->op_count && st == ST_OK; i++) {
+        set_must(p, &t, &p->ops[i]);
+    }
+    if (st == ST_OK) {
+        drop_shared(p, &t);
+    }
+    lin_map_release(&t.pairs);
+    return st;
+}
+
 static enum status make_looks(struct lin_prog *p)
 {
     struct lin_map wants;
@@ -372,6 +511,7 @@ static enum status make_looks(struct lin_prog *p)
         set_last(p, &wants, &p->ops[i]);
     }
     lin_map_release(&wants);
+    st = st == ST_OK ? make_must(p) : st;
     return st == ST_OK ? make_groups(p) : st;
 }
 
@@ -399,6 +539,7 @@ enum status lin_prog_make(struct lin_prog *p, const struct lin_history *h,
                           const uint8_t *keep)
 {
     *p = (struct lin_prog){.mem = h->mem, .h = h};
+    lin_map_init(&p->owed, h->mem);
     enum status st = allocate(p, s, part);
     for (uint32_t i = 0; st == ST_OK && i < part->op_count; i++) {
         enum lin_keep level = keep == NULL ? LIN_FULL : (enum lin_keep)keep[i];

@@ -34,9 +34,11 @@ struct lin_prog_op {
     uint32_t sub; /* view and batch: subs[sub, sub + sub_count) */
     uint32_t sub_count;
     uint32_t slot;
+    uint32_t call_at; /* event of its call */
     uint32_t ret_at;  /* event of its return, LIN_NONE without one */
     int64_t deadline; /* its return; LIN_NEVER without one */
     uint32_t last_at; /* the last event at which its value may still be looked at */
+    uint32_t must_at; /* until this event somebody has to see its value, which is only its own */
     uint32_t group;   /* equal for operations of equal effect */
 };
 
@@ -50,6 +52,8 @@ struct lin_prog {
     struct lin_sub *subs; /* keys local; values as ids */
     size_t sub_count;
     size_t sub_cap;
+    uint32_t *sub_seen;  /* per sub: until this event somebody has to see what it writes */
+    struct lin_map owed; /* (key, value) that has one writer -> the last call that has to see it */
     uint32_t *events; /* op * 2, + 1 for the return */
     uint32_t event_count;
     uint32_t slot_count;

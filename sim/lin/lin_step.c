@@ -88,7 +88,8 @@ enum lin_need lin_step_need(const struct lin_search *s, const uint64_t *node,
     if (!done && live && unseen(s, op)) {
         return LIN_NEED_NOTHING;
     }
-    return done ? LIN_NEED_EITHER : LIN_NEED_MUST;
+    /* Rule 10: somebody has to see its value, and this is the last chance to show it. */
+    return done && op->must_at <= s->event ? LIN_NEED_EITHER : LIN_NEED_MUST;
 }
 
 /* ---- what is near ---- */
@@ -354,6 +355,12 @@ static bool writes_key(const struct lin_search *s, const struct lin_prog_op *op,
     return false;
 }
 
+/* Somebody still has to see what this part of a batch writes, so it cannot be overwritten unseen. */
+static bool must_show(const struct lin_search *s, uint32_t sub)
+{
+    return s->p->sub_seen != NULL && s->p->sub_seen[sub] > s->event;
+}
+
 /* Another open operation may overwrite a part of the batch: then the order of the two matters
  * to the other keys, even if nobody looks at the part in between. */
 static bool batch_shares(const struct lin_search *s, const uint64_t *node,
@@ -363,7 +370,7 @@ static bool batch_shares(const struct lin_search *s, const uint64_t *node,
         for (uint64_t set = s->writers[w] & node[s->width + w]; set != 0; set &= set - 1) {
             const struct lin_prog_op *o = op_in(s, w * 64 + (uint32_t)__builtin_ctzll(set));
             for (uint32_t i = 0; o != op && i < op->sub_count; i++) {
-                if (writes_key(s, o, s->p->subs[op->sub + i].key)) {
+                if (!must_show(s, op->sub + i) && writes_key(s, o, s->p->subs[op->sub + i].key)) {
                     return true;
                 }
             }
@@ -448,6 +455,34 @@ static enum status worth(struct lin_search *s, const uint64_t *node, const struc
     }
 }
 
+static bool is_owed(const struct lin_search *s, const uint32_t *vals, uint32_t key)
+{
+    const uint64_t *call = lin_map_find(&s->p->owed, lin_map_pair(key, vals[key]));
+    return call != NULL && *call > s->event;
+}
+
+/* Rule 11: it would overwrite a value that a later operation has to see, and that nobody writes
+ * again. */
+static bool covers_owed(const struct lin_search *s, const uint64_t *node,
+                        const struct lin_prog_op *op)
+{
+    const uint32_t *vals = values(s, node);
+    if (s->p->owed.count == 0 || op->type == LIN_T_MAYBE) {
+        return false;
+    }
+    if (op->type != LIN_T_BATCH) {
+        return vals[op->key] != op->val && is_owed(s, vals, op->key);
+    }
+    for (uint32_t i = 0; i < op->sub_count; i++) {
+        const struct lin_sub *sub = &s->p->subs[op->sub + i];
+        bool plain = sub->kind == LIN_PUT || sub->kind == LIN_DEL;
+        if (plain && op->total && vals[sub->key] != sub->value && is_owed(s, vals, sub->key)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* The next open operation, at or after it->slot, whose effect is still to be had. */
 static bool next_live(const struct lin_search *s, struct lin_step_iter *it, const uint64_t *node)
 {
@@ -471,7 +506,7 @@ enum status lin_step_next(struct lin_search *s, struct lin_step_iter *it, const 
         /* The goal is tried even where the value stays: it hides others that are open. */
         bool yes = true;
         enum status st = it->slot == it->goal ? ST_OK : worth(s, node, op, &yes);
-        if (st == ST_OK && yes) {
+        if (st == ST_OK && yes && !covers_owed(s, node, op)) {
             memcpy(to, node, s->node_words * sizeof *to);
             st = apply(s, to, op, more);
         }
