@@ -5,6 +5,9 @@
 
 #include "base/hash.h"
 
+#define EASY_SLOTS \
+    8 /* a key with so few operations open at once is quick without rules 10 and 11 */
+
 void lin_prog_release(struct lin_prog *p)
 {
     if (p->mem == NULL) {
@@ -483,7 +486,8 @@ static enum status make_must(struct lin_prog *p)
     lin_map_init(&t.pairs, p->mem);
     p->sub_seen = mem_zalloc(p->mem, (p->sub_count + 1) * sizeof *p->sub_seen);
     enum status st = p->sub_seen != NULL ? ST_OK : ST_NOMEM;
-    if (makes_values(p)) {
+    bool easy = p->key_count == 1 && p->slot_count <= EASY_SLOTS;
+    if (easy || makes_values(p)) {
         return st;
     }
     for (uint32_t k = 0; k < p->key_count && st == ST_OK; k++) {

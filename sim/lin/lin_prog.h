@@ -54,7 +54,7 @@ struct lin_prog {
     size_t sub_cap;
     uint32_t *sub_seen;  /* per sub: until this event somebody has to see what it writes */
     struct lin_map owed; /* (key, value) that has one writer -> the last call that has to see it */
-    uint32_t *events; /* op * 2, + 1 for the return */
+    uint32_t *events;    /* op * 2, + 1 for the return */
     uint32_t event_count;
     uint32_t slot_count;
     uint32_t *seen_at;  /* per key: last event at which anything looks at it */

@@ -355,7 +355,8 @@ static bool writes_key(const struct lin_search *s, const struct lin_prog_op *op,
     return false;
 }
 
-/* Somebody still has to see what this part of a batch writes, so it cannot be overwritten unseen. */
+/* Somebody still has to see what this part of a batch writes, so it cannot be overwritten unseen.
+ */
 static bool must_show(const struct lin_search *s, uint32_t sub)
 {
     return s->p->sub_seen != NULL && s->p->sub_seen[sub] > s->event;
