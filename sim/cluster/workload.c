@@ -111,7 +111,7 @@ static void pause_ns(struct session *s, uint64_t ns)
 
 static struct slice text_at(const struct session *s, size_t at, size_t size)
 {
-    return slice_of(s->text.data + at, size);
+    return slice_of(at > 0 ? s->text.data + at : s->text.data, size);
 }
 
 static void put_text(struct session *s, size_t *at, size_t *size, struct slice v)
