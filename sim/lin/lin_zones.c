@@ -139,8 +139,8 @@ static enum status make_blocks(struct lin_zones *z, uint32_t init)
 {
     uint32_t block;
     enum status st = new_block(z, LIN_NONE, &block);
-    z->block_of[init] = (uint64_t)z->round << 32 | block;
     if (st == ST_OK) {
+        z->block_of[init] = (uint64_t)z->round << 32 | block;
         z->blocks[block].seen = true; /* it has taken effect, looked at or not */
     }
     for (uint32_t i = 0; i < z->touch_count && st == ST_OK; i++) {
