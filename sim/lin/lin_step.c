@@ -342,6 +342,58 @@ static bool wanted(const struct lin_search *s, const uint64_t *node, uint32_t ke
     return false;
 }
 
+static void gather_one(struct lin_step_iter *it, uint32_t value)
+{
+    for (uint32_t i = 0; i < it->want_count; i++) {
+        if (it->wants[i] == value) {
+            return;
+        }
+    }
+    if (it->want_count == LIN_STEP_WANTS) {
+        it->any = true;
+        return;
+    }
+    it->wants[it->want_count++] = value;
+}
+
+/* The same question for all candidates of a node at once, where there is one key. */
+static void gather(const struct lin_search *s, struct lin_step_iter *it, const uint64_t *node)
+{
+    it->gathered = true;
+    it->any = false;
+    it->want_count = 0;
+    for (uint32_t w = 0; w < s->width && !it->any; w++) {
+        uint64_t set = (s->observers[w] & ~node[w]) | (s->writers[w] & node[s->width + w]);
+        for (; set != 0; set &= set - 1) {
+            const struct lin_prog_op *op = op_in(s, w * 64 + (uint32_t)__builtin_ctzll(set));
+            bool named = op->type == LIN_T_IS || op->type == LIN_T_CAS || op->type == LIN_T_MAYBE;
+            if (named) {
+                gather_one(it, op->need);
+            } else if (op->type != LIN_T_PUT) {
+                it->any = true;
+            }
+        }
+    }
+}
+
+/* `any` is only a hint that the slow way has to be asked. */
+static bool wanted_once(const struct lin_search *s, struct lin_step_iter *it, const uint64_t *node,
+                        const struct lin_prog_op *op)
+{
+    if (s->p->key_count > 1) {
+        return wanted(s, node, op->key, op->val);
+    }
+    if (!it->gathered) {
+        gather(s, it, node);
+    }
+    for (uint32_t i = 0; i < it->want_count; i++) {
+        if (it->wants[i] == op->val) {
+            return true;
+        }
+    }
+    return it->any && wanted(s, node, op->key, op->val);
+}
+
 static bool writes_key(const struct lin_search *s, const struct lin_prog_op *op, uint32_t key)
 {
     if (op->sub_count == 0) {
@@ -429,31 +481,35 @@ static bool twin_first(const struct lin_search *s, const uint64_t *node,
     return false;
 }
 
-static enum status worth(struct lin_search *s, const uint64_t *node, const struct lin_prog_op *op,
-                         bool *yes)
+static enum status worth(struct lin_search *s, struct lin_step_iter *it, const uint64_t *node,
+                         const struct lin_prog_op *op, bool *yes)
 {
     const uint32_t *vals = values(s, node);
-    *yes = touches_near(s, op) && !(op->twin && twin_first(s, node, op));
-    if (!*yes) {
-        return ST_OK;
-    }
+    enum status st = ST_OK;
+    *yes = true;
     switch ((enum lin_type)op->type) {
+    case LIN_T_CAS:
+    case LIN_T_MAYBE:
+        *yes = vals[op->key] == op->need;
+        break;
     case LIN_T_PUT:
-        *yes =
-            (vals[op->key] != op->val || frees(s, node, op)) && wanted(s, node, op->key, op->val);
-        return ST_OK;
+        *yes = wanted_once(s, it, node, op) && (vals[op->key] != op->val || frees(s, node, op));
+        break;
     case LIN_T_APPEND:
         /* Rule 6: leads to something that is read, or somebody looks without naming a value. */
-        if (s->p->blurred[op->key] != 0) {
-            return ST_OK;
+        if (s->p->blurred[op->key] == 0) {
+            st = lin_concat_leads(&s->concat, vals[op->key], op->val, yes);
         }
-        return lin_concat_leads(&s->concat, vals[op->key], op->val, yes);
+        break;
     case LIN_T_BATCH:
         *yes = batch_wanted(s, node, op);
-        return ST_OK;
+        break;
     default:
-        return ST_OK;
+        break;
     }
+    *yes = *yes && (s->p->key_count == 1 || touches_near(s, op)) &&
+           !(op->twin && twin_first(s, node, op));
+    return st;
 }
 
 static bool is_owed(const struct lin_search *s, const uint32_t *vals, uint32_t key)
@@ -506,7 +562,7 @@ enum status lin_step_next(struct lin_search *s, struct lin_step_iter *it, const 
         const struct lin_prog_op *op = op_in(s, it->slot);
         /* The goal is tried even where the value stays: it hides others that are open. */
         bool yes = true;
-        enum status st = it->slot == it->goal ? ST_OK : worth(s, node, op, &yes);
+        enum status st = it->slot == it->goal ? ST_OK : worth(s, it, node, op, &yes);
         if (st == ST_OK && yes && !covers_owed(s, node, op)) {
             memcpy(to, node, s->node_words * sizeof *to);
             st = apply(s, to, op, more);

@@ -11,9 +11,17 @@ enum lin_need {
     LIN_NEED_MUST,    /* it has to take effect now */
 };
 
+#define LIN_STEP_WANTS 12
+
 struct lin_step_iter {
     uint32_t goal; /* slot of the operation that returns */
     uint32_t slot; /* the next one to try */
+
+    /* On one key: the values that open operations of the node look for, once they are gathered. */
+    bool gathered;
+    bool any; /* every value is wanted, or there were too many to list */
+    uint32_t want_count;
+    uint32_t wants[LIN_STEP_WANTS];
 };
 
 static inline uint32_t *lin_step_values(const struct lin_search *s, uint64_t *node)
@@ -33,7 +41,9 @@ void lin_step_near(struct lin_search *s, const struct lin_prog_op *op);
 /* The open operations that may take effect in the node, one after the other: each into `to`. */
 static inline void lin_step_begin(struct lin_step_iter *it, const struct lin_prog_op *goal)
 {
-    *it = (struct lin_step_iter){.goal = goal->slot};
+    it->goal = goal->slot;
+    it->slot = 0;
+    it->gathered = false;
 }
 NODISCARD enum status lin_step_next(struct lin_search *s, struct lin_step_iter *it,
                                     const uint64_t *node, uint64_t *to, bool *more);
