@@ -114,7 +114,7 @@ struct lin_strtab {
     uint32_t *ends; /* string i is bytes[ends[i-1], ends[i]) */
     uint32_t count;
     uint32_t count_cap;
-    uint32_t *slots; /* open addressing: id + 1, 0 is free */
+    uint64_t *slots; /* open addressing: half of the hash, then id + 1; 0 is free */
     uint32_t slot_count;
 };
 

@@ -36,13 +36,17 @@ enum status lin_grow(struct mem *mem, void *array, size_t *cap, size_t need, siz
     return ST_OK;
 }
 
-/* The slot that holds the string, or the free one where it would go. */
-static uint32_t find_slot(const struct lin_strtab *t, struct slice text)
+/* The slot that holds the string, or the free one where it would go. Half of the hash is kept in
+ * the slot, so that other strings are hardly ever looked at. */
+static uint32_t find_slot(const struct lin_strtab *t, struct slice text, uint64_t hash)
 {
     uint32_t mask = t->slot_count - 1;
-    uint32_t i = (uint32_t)hash_bytes(0, text.data, text.size) & mask;
-    while (t->slots[i] != 0 && !slice_equal(lin_strtab_get(t, t->slots[i] - 1), text)) {
-        i = (i + 1) & mask;
+    uint32_t i = (uint32_t)hash & mask;
+    for (; t->slots[i] != 0; i = (i + 1) & mask) {
+        bool alike = t->slots[i] >> 32 == hash >> 32;
+        if (alike && slice_equal(lin_strtab_get(t, (uint32_t)t->slots[i] - 1), text)) {
+            break;
+        }
     }
     return i;
 }
@@ -52,10 +56,12 @@ uint32_t lin_strtab_find(const struct lin_strtab *t, struct slice text)
     if (t->slot_count == 0) {
         return LIN_NONE;
     }
-    uint32_t slot = find_slot(t, text);
-    return t->slots[slot] != 0 ? t->slots[slot] - 1 : LIN_NONE;
+    uint32_t slot = find_slot(t, text, hash_bytes(0, text.data, text.size));
+    return t->slots[slot] != 0 ? (uint32_t)t->slots[slot] - 1 : LIN_NONE;
 }
 
+/* Makes the table wider. Half of a hash does not say where a string goes in it, so all are hashed
+ * again: the table doubles, so each string is hashed twice on average. */
 static enum status rehash(struct lin_strtab *t)
 {
     if ((t->count + 1) * 2ull <= t->slot_count) {
@@ -68,7 +74,13 @@ static enum status rehash(struct lin_strtab *t)
         return ST_NOMEM;
     }
     for (uint32_t id = 0; id < t->count; id++) {
-        wider.slots[find_slot(&wider, lin_strtab_get(t, id))] = id + 1;
+        struct slice text = lin_strtab_get(t, id);
+        uint64_t hash = hash_bytes(0, text.data, text.size);
+        uint32_t i = (uint32_t)hash & (wider.slot_count - 1);
+        while (wider.slots[i] != 0) { /* all are different: no need to compare */
+            i = (i + 1) & (wider.slot_count - 1);
+        }
+        wider.slots[i] = hash >> 32 << 32 | (id + 1);
     }
     mem_release(t->mem, t->slots);
     *t = wider;
@@ -92,11 +104,12 @@ static enum status reserve(struct lin_strtab *t, size_t text_size)
 
 enum status lin_strtab_add(struct lin_strtab *t, struct slice text, uint32_t *id)
 {
+    uint64_t hash = hash_bytes(0, text.data, text.size);
     uint32_t slot = 0;
     if (t->slot_count > 0) {
-        slot = find_slot(t, text);
+        slot = find_slot(t, text, hash);
         if (t->slots[slot] != 0) {
-            *id = t->slots[slot] - 1;
+            *id = (uint32_t)t->slots[slot] - 1;
             return ST_OK;
         }
     }
@@ -105,13 +118,13 @@ enum status lin_strtab_add(struct lin_strtab *t, struct slice text, uint32_t *id
     if (st != ST_OK) {
         return st;
     }
-    slot = t->slot_count != slots_before ? find_slot(t, text) : slot;
+    slot = t->slot_count != slots_before ? find_slot(t, text, hash) : slot;
     if (text.size > 0) {
         memcpy(t->bytes + t->size, text.data, text.size);
     }
     t->size += text.size;
     t->ends[t->count] = (uint32_t)t->size;
-    t->slots[slot] = t->count + 1;
+    t->slots[slot] = hash >> 32 << 32 | (t->count + 1);
     *id = t->count++;
     return ST_OK;
 }
