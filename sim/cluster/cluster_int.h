@@ -28,13 +28,13 @@ struct cluster {
     struct list tasks; /* the testbed's own */
     /* the node */
     struct host *node_host;
-    struct proc *node; /* the present incarnation; NULL while it is down */
-    bool serving;      /* it said so */
-    bool stopping;     /* the director asked it to end */
-    bool keep_down;    /* the keeper must not restart it */
-    bool power_lost;   /* since the last recovery that served */
-    uint64_t
-        errors_at_start; /* injected faults that excuse a failing start, counted at its start */
+    struct proc *node;        /* the present incarnation; NULL while it is down */
+    bool serving;             /* it said so */
+    bool stopping;            /* the director asked it to end */
+    bool keep_down;           /* the keeper must not restart it */
+    bool power_lost;          /* since the last recovery that served */
+    uint64_t errors_at_start; /* faults that excuse a failing start, counted before it */
+    uint64_t sync_errors;     /* failed syncs when the state was last decided */
     unsigned failed_starts;
     int node_argc;
     char *node_argv[24];

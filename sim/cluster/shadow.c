@@ -302,7 +302,11 @@ void shadow_decide(struct cluster *c)
     size_t n;
     const char *class = "";
     struct err why;
-    if (contract_judge(&c->contract, &kept.view, c->power_lost, &n, &class, &why) != ST_OK) {
+    /* A failed sync may take unsynced bytes out of the page cache (modes F1 and F3): then a process
+     * death loses what a power loss may lose. Budget level S1 does not ask for E8. */
+    bool unsynced_gone = c->power_lost || c->world.injected[PLAN_SYNC_EIO] > c->sync_errors;
+    c->sync_errors = c->world.injected[PLAN_SYNC_EIO];
+    if (contract_judge(&c->contract, &kept.view, unsynced_gone, &n, &class, &why) != ST_OK) {
         world_fail(&c->world, class, "after a %s: %s", c->power_lost ? "power loss" : "kill",
                    why.text);
         return;

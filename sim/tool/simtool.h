@@ -30,8 +30,8 @@ struct simargs {
     bool no_probe_check; /* unreached probes do not fail a sweep */
     bool check_probes;
     bool first_failure; /* a sweep ends with its first failing seed, in their order */
-    uint64_t tail;     /* events shown around a failure */
-    uint64_t max_runs; /* of shrink */
+    uint64_t tail;      /* events shown around a failure */
+    uint64_t max_runs;  /* of shrink */
     const char *tape;
     const char *record;
     const char *history;
