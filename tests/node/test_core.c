@@ -32,7 +32,7 @@ static struct world *noting; /* notes carry no argument of ours */
 static void on_note(struct env *e, const struct env_note *note)
 {
     (void)e;
-    if (noting->note_count < 64) {
+    if (noting->note_count < 64 && note->kind != NOTE_EXECUTED) {
         noting->noted[noting->note_count++] = note->kind;
     }
 }
@@ -399,9 +399,13 @@ static void test_core__refused_memory_is_an_error_without_effect(void)
         int wrote = 0;
         for (struct list *l = w.group.next; l != &w.group; l = l->next) {
             struct job *j = LIST_ENTRY(l, struct job, link);
-            EXPECT(j->out.bytes.size > 0);
+            bool ended =
+                j->session->closing; /* MULTI could not begin: nothing more is carried out */
+            EXPECT(j->out.bytes.size > 0 || ended);
             if (j->out.bytes.size == 0) {
-                printf("# no reply to %.*s, n %ld\n", (int)j->args[0].size, j->args[0].data, n);
+                if (!ended) {
+                    printf("# no reply to %.*s, n %ld\n", (int)j->args[0].size, j->args[0].data, n);
+                }
                 continue;
             }
             oom += memcmp(j->out.bytes.data, "-OOM", 4) == 0;
