@@ -137,7 +137,7 @@ static uint32_t block_of(const struct lin_zones *z, uint32_t value)
 /* A block for each write; a value that is written again makes the first of its blocks ambiguous. */
 static enum status make_blocks(struct lin_zones *z, uint32_t init)
 {
-    uint32_t block;
+    uint32_t block = 0;
     enum status st = new_block(z, LIN_NONE, &block);
     if (st == ST_OK) {
         z->block_of[init] = (uint64_t)z->round << 32 | block;
