@@ -198,6 +198,17 @@ static const char *again(const struct teller *t, size_t a, size_t b, size_t c)
                : NULL;
 }
 
+/* c had seen something else before a began, and the value of a was not written after that. */
+static const char *back(const struct teller *t, size_t a, size_t b, size_t c)
+{
+    const struct view *v = t->views;
+    bool fits = b != c && v[a].looks && v[c].looks && v[c].saw != v[a].saw && before(t, c, a) &&
+                all_before(t, a, c);
+    return fits ? "operation %a saw %k = %v, but operation %c had seen %w before operation %a "
+                  "began, and nothing wrote %v after that"
+                : NULL;
+}
+
 /* a and c both replaced the value of b. */
 static const char *taken_twice(const struct teller *t, size_t a, size_t b, size_t c)
 {
@@ -229,6 +240,53 @@ static const char *mismatch(const struct teller *t, size_t a, size_t b, size_t c
                 : NULL;
 }
 
+/* a saw the value that batch b wrote here, but of another key what b overwrites there. */
+static const char *torn(const struct teller *t, size_t a, size_t b, size_t c)
+{
+    const struct lin_rec *batch = op_at(t, b);
+    if (c != a || batch->kind != LIN_BATCH || !t->views[a].looks || !t->views[b].writes ||
+        t->views[b].wrote != t->views[a].saw) {
+        return NULL;
+    }
+    for (uint32_t i = 0; i < batch->result; i++) {
+        const struct lin_sub *s = &t->h->subs[batch->expect + i];
+        struct view other = view_of(t->h, t->places[a], s->key);
+        struct view whole = view_of(t->h, t->places[b], s->key);
+        if (s->key != t->key && other.looks && whole.writes && other.saw != whole.wrote) {
+            return "operation %a saw %k = %v, which batch %b wrote, but not what the same batch "
+                   "wrote to another key";
+        }
+    }
+    return NULL;
+}
+
+/* a saw the new value of b, but of another key an older one than was acknowledged before b began.
+ */
+static const char *fractured(const struct teller *t, size_t a, size_t b, size_t c)
+{
+    const struct lin_rec *wide = op_at(t, a);
+    bool list = wide->kind == LIN_SCAN || wide->kind == LIN_BATCH;
+    if (!list || c == a || !t->views[a].looks || !t->views[b].writes ||
+        t->views[b].wrote != t->views[a].saw || !before(t, c, b)) {
+        return NULL;
+    }
+    for (uint32_t i = 0; i < wide->result; i++) {
+        const struct lin_sub *s = &t->h->subs[wide->expect + i];
+        struct view newer = view_of(t->h, t->places[c], s->key);
+        if (s->key == t->key || s->kind != LIN_GET || !newer.writes || newer.wrote == s->result) {
+            continue;
+        }
+        for (size_t n = 0; n < t->count; n++) {
+            struct view older = view_of(t->h, t->places[n], s->key);
+            if (older.writes && older.wrote == s->result && before(t, n, c)) {
+                return "operation %a saw %k = %v of operation %b, but of another key a value that "
+                       "operation %c had replaced before operation %b began";
+            }
+        }
+    }
+    return NULL;
+}
+
 typedef const char *shape_fn(const struct teller *t, size_t a, size_t b, size_t c);
 
 static enum status try_shape(const struct teller *t, shape_fn *shape, struct buf *out, bool *found)
@@ -249,7 +307,8 @@ static enum status try_shape(const struct teller *t, shape_fn *shape, struct buf
 
 static enum status tell_key(struct teller *t, struct buf *out, bool *found)
 {
-    static shape_fn *const shapes[] = {taken_twice, early, stale, inverted, again, mismatch};
+    static shape_fn *const shapes[] = {taken_twice, early, stale,     inverted, again,
+                                       mismatch,    torn,  fractured, back};
     for (size_t i = 0; i < t->count; i++) {
         t->views[i] = view_of(t->h, t->places[i], t->key);
         const struct lin_rec *op = op_at(t, i);
