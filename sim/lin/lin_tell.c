@@ -198,6 +198,22 @@ static const char *again(const struct teller *t, size_t a, size_t b, size_t c)
                : NULL;
 }
 
+/* The same with an acknowledged write in between. */
+static const char *again_written(const struct teller *t, size_t a, size_t b, size_t c)
+{
+    const struct view *v = t->views;
+    bool fits = v[a].looks && v[b].looks && v[c].writes && v[a].saw == v[b].saw &&
+                v[c].wrote != v[a].saw && before(t, b, c) && before(t, c, a);
+    size_t writers = 0;
+    for (size_t i = 0; i < t->count && fits; i++) {
+        writers += v[i].writes && v[i].wrote == v[a].saw ? 1 : 0;
+    }
+    return fits && writers <= 1
+               ? "operation %a saw %k = %v, as operation %b had, but in between operation %c wrote "
+                 "%w and was acknowledged; %v was written no more than once"
+               : NULL;
+}
+
 /* c had seen something else before a began, and the value of a was not written after that. */
 static const char *back(const struct teller *t, size_t a, size_t b, size_t c)
 {
@@ -307,8 +323,8 @@ static enum status try_shape(const struct teller *t, shape_fn *shape, struct buf
 
 static enum status tell_key(struct teller *t, struct buf *out, bool *found)
 {
-    static shape_fn *const shapes[] = {taken_twice, early, stale,     inverted, again,
-                                       mismatch,    torn,  fractured, back};
+    static shape_fn *const shapes[] = {taken_twice,   early,    stale, inverted,  again,
+                                       again_written, mismatch, torn,  fractured, back};
     for (size_t i = 0; i < t->count; i++) {
         t->views[i] = view_of(t->h, t->places[i], t->key);
         const struct lin_rec *op = op_at(t, i);
