@@ -273,11 +273,60 @@ static enum status explore(struct lin_search *s, const struct lin_prog_op *op)
     return ST_OK;
 }
 
+/* The common case without a table: one node, one way on from it, and that meets the obligation. */
+static enum status step_once(struct lin_search *s, const struct lin_prog_op *op, bool *done)
+{
+    struct lin_step_iter it;
+    bool more = false;
+    uint64_t *to;
+    s->pool.count = 0;
+    *done = false;
+    lin_step_begin(&it, op);
+    enum status st = reserve(s, &s->pool, &to);
+    if (st != ST_OK || to == NULL) {
+        return st;
+    }
+    lin_step_near(s, op);
+    st = lin_step_next(s, &it, node_at(s, &s->now, 0), to, &more);
+    if (st != ST_OK || !more || lin_step_need(s, to, op) != LIN_NEED_NOTHING) {
+        return st;
+    }
+    s->pool.count = 1;
+    uint64_t *other;
+    st = reserve(s, &s->pool, &other);
+    if (st == ST_OK && other != NULL) {
+        st = lin_step_next(s, &it, node_at(s, &s->now, 0), other, &more);
+    }
+    if (st == ST_OK && other != NULL && !more) {
+        memcpy(node_at(s, &s->now, 0), node_at(s, &s->pool, 0), s->node_words * sizeof *other);
+        clear_slot(s, node_at(s, &s->now, 0), op->slot);
+        *done = true;
+    }
+    s->pool.count = 0;
+    return st;
+}
+
+static void end_slot(struct lin_search *s, const struct lin_prog_op *op)
+{
+    uint64_t bit = (uint64_t)1 << op->slot % 64;
+    s->observers[op->slot / 64] &= ~bit;
+    s->writers[op->slot / 64] &= ~bit;
+}
+
 enum status lin_search_return(struct lin_search *s, uint32_t index)
 {
     const struct lin_prog_op *op = &s->p->ops[index];
     enum status st = ST_OK;
     size_t kept = 0;
+    bool done = false;
+    s->steps += s->now.count;
+    if (s->now.count == 1 && lin_step_need(s, node_at(s, &s->now, 0), op) == LIN_NEED_MUST) {
+        st = step_once(s, op, &done);
+    }
+    if (done || st != ST_OK) {
+        end_slot(s, op);
+        return st;
+    }
     s->next.count = 0;
     s->pool.count = 0;
     bool fresh = true;
@@ -303,13 +352,10 @@ enum status lin_search_return(struct lin_search *s, uint32_t index)
             st = pool_push(s, node);
         }
     }
-    s->steps += s->now.count;
     if (st == ST_OK && !fresh) {
         st = explore(s, op);
     }
-    uint64_t bit = (uint64_t)1 << op->slot % 64;
-    s->observers[op->slot / 64] &= ~bit;
-    s->writers[op->slot / 64] &= ~bit;
+    end_slot(s, op);
     if (st != ST_OK || (fresh && s->now.count < 2)) {
         return st;
     }
