@@ -537,7 +537,9 @@ static void poll_until(struct play *p, const struct envscript_call *c, uint64_t 
             say(p, " %d:%s%s%s%s", i, (ready[i] & ENV_IN) != 0 ? "I" : "",
                 (ready[i] & ENV_OUT) != 0 ? "O" : "", (ready[i] & ENV_ERR) != 0 ? "E" : "",
                 (ready[i] & ENV_HUP) != 0 ? "H" : "");
-            say(p, edge ? "*%u" : "", times[i]); /* an edge is reported once */
+            if (edge) { /* it is reported once */
+                say(p, "*%u", times[i]);
+            }
         }
     }
 }
