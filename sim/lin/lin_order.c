@@ -67,8 +67,8 @@ static bool replay_scan(const struct replay *r, const struct lin_rec *op)
     uint32_t n = 0;
     lin_split_range(r->h, &all, op, &first, &end);
     for (uint32_t i = first; i < end; i++) {
-        const struct lin_sub *s = &r->h->subs[op->expect + n];
-        bool listed = n < op->result && s->key == r->sorted[i];
+        const struct lin_sub *s = n < op->result ? &r->h->subs[op->expect + n] : NULL;
+        bool listed = s != NULL && s->key == r->sorted[i];
         if (r->state[r->sorted[i]] != (listed ? s->result : LIN_ABSENT)) {
             return false;
         }
