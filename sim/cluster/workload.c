@@ -428,7 +428,7 @@ static void record(struct session *s, struct wop *w, struct lin_op *op, enum lin
     }
     c->refs[c->history.count] = (struct history_ref){s->conn, w->number, outcome == LIN_OK};
     if (lin_history_add(&s->c->history, op, &err) != ST_OK) {
-        world_fail(&s->c->world, "reply", "operation %llu got a reply that cannot be: %s",
+        world_fail(&s->c->world, "X3 reply", "operation %llu got a reply that cannot be: %s",
                    (unsigned long long)w->ordinal, err.text);
     }
 }
