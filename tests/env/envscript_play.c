@@ -289,7 +289,9 @@ static void do_listen(struct play *p, const struct envscript_call *c)
 static void no_delay(struct play *p, int fd)
 {
     enum status st = env_sock_option(p->env, fd, ENV_OPT_NODELAY, 1);
-    say(p, st != ST_OK ? " with delays" : "");
+    if (st != ST_OK) {
+        say(p, " with delays");
+    }
 }
 
 static void do_connect(struct play *p, const struct envscript_call *c)
