@@ -126,6 +126,7 @@ struct figures {
     size_t ops;
     double parse_ms;
     double check_ms;
+    long peak_kb;
 };
 
 static void online(const char *name, const struct lin_history *h);
@@ -138,6 +139,9 @@ static void add_history(struct figures *f, FILE *from, const char *online_name)
     f->parse_ms += now_ms() - start;
     f->ops += h.count;
     f->check_ms += check_ms(&h);
+    struct rusage use;
+    (void)getrusage(RUSAGE_SELF, &use);
+    f->peak_kb = use.ru_maxrss;
     if (online_name != NULL) {
         online(online_name, &h);
     }
@@ -238,11 +242,9 @@ static void add_recipe(struct figures *f, const char *gen, const struct set *s)
 
 static void print(const struct set *s, const struct figures *f)
 {
-    struct rusage use;
-    (void)getrusage(RUSAGE_SELF, &use);
     double ratio = s->porcupine_ms / f->check_ms;
     printf("%-15s ops %8zu parse_ms %8.2f check_ms %9.3f ns_op %7.1f peak_mb %4ld", s->name, f->ops,
-           f->parse_ms, f->check_ms, f->check_ms * 1e6 / (double)f->ops, use.ru_maxrss / 1024);
+           f->parse_ms, f->check_ms, f->check_ms * 1e6 / (double)f->ops, f->peak_kb / 1024);
     if (s->porcupine_ms > 0) {
         printf(" porcupine_ms %9.3f ratio %7.1f", s->porcupine_ms, ratio);
     }
