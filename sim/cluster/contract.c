@@ -186,6 +186,45 @@ static struct contract_hash state_after(const struct contract *c, size_t n)
     return n > 0 ? c->commits[n - 1].after : (struct contract_hash){0, 0};
 }
 
+/* Looking for a view among the states inside batches. */
+struct torn {
+    struct contract scratch;
+    struct contract_hash wanted;
+    bool found;
+};
+
+static bool step_and_look(void *arg, const void *key, size_t key_size, const void *value,
+                          size_t value_size)
+{
+    struct torn *t = arg;
+    (void)apply_change(&t->scratch, key, key_size, value, value_size);
+    t->found = t->found || hash_same(t->scratch.state, t->wanted);
+    return true;
+}
+
+/* The commit, counted from 1, of whose batch the view holds a part only; 0: none. Slow, and asked
+ * only when the view is the state after no commit. */
+static size_t torn_commit(const struct contract *c, const struct contract_view *v)
+{
+    struct torn t = {.wanted = v->hash};
+    size_t at = 0;
+    contract_init(&t.scratch, c->mem);
+    for (size_t i = 0; i < c->count && !t.found; i++) {
+        const struct contract_commit *k = &c->commits[i];
+        if (k->outcome == CONTRACT_LOST) {
+            continue;
+        }
+        t.scratch.undo_count = 0;
+        (void)tkv_batch_walk(c->batches.data + k->at, k->size, step_and_look, &t);
+        at = i + 1;
+        if (k->outcome == CONTRACT_FAILED) {
+            undo_batch(&t.scratch);
+        }
+    }
+    contract_release(&t.scratch);
+    return t.found ? at : 0;
+}
+
 enum status contract_judge(const struct contract *c, const struct contract_view *v, bool power,
                            size_t *n, const char **class, struct err *why)
 {
@@ -210,6 +249,13 @@ enum status contract_judge(const struct contract *c, const struct contract_view 
                     power ? "power loss" : "process died");
             return ST_CORRUPT;
         }
+    }
+    size_t torn = torn_commit(c, v);
+    if (torn > 0) {
+        *class = "E3 atomicity";
+        err_set(why, "the view (%llu entries) holds a part of commit %llu",
+                (unsigned long long)v->entries, (unsigned long long)torn);
+        return ST_CORRUPT;
     }
     *class = "E1 prefix";
     err_set(why, "the view (%llu entries) is the state after no commit; %llu to %llu are allowed",
