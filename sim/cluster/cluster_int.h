@@ -84,8 +84,6 @@ extern const struct world_hooks cluster_hooks;
 
 /* workload.c */
 int workload_main(struct env *env, int argc, char **argv);
-/* Keys as the workload names them. */
-void workload_key(uint64_t n, char *key, size_t size);
 
 /* nemesis.c */
 void nemesis_run(void *arg);

@@ -4,92 +4,15 @@
  * does not change it. Values are unique. What came of each goes into the history: a reply is
  * definite, a request of which no byte left never happened, everything else is unknown for ever. */
 #include "base/ck.h"
-#include "net/respclient.h"
-#include "sim/cluster/cluster_int.h"
+#include "sim/cluster/workop.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define NS_PER_US  1000u
-#define NS_PER_MS  1000000u
-#define PARTS_MAX  4
-#define VERIFY_MS  60000u /* once all is healed only a node that is stuck takes longer */
-#define ARGS_MAX   12
-#define OTHERS     7
-#define OTHER_SCAN 3
-
-enum wkind {
-    W_GET,
-    W_SET,
-    W_DEL,
-    W_CAS,
-    W_APPEND,
-    W_INCR,
-    W_SETNX,
-    W_GETSET,
-    W_MGET,
-    W_MSET,
-    W_MULTI,
-    W_RANGE,
-    W_BUFFERED,
-    W_OTHER,
-    W_KINDS
-};
-
-/* Weights by the plan's mix. */
-static const uint32_t weights[5][W_KINDS] = {
-    /*  GET SET DEL CAS APP INC SNX GS  MG MS MUL RNG BUF OTH */
-    {30, 20, 6, 10, 5, 5, 4, 3, 3, 3, 5, 4, 5, 4},    {40, 40, 6, 8, 0, 0, 3, 3, 0, 0, 0, 0, 5, 2},
-    {15, 15, 5, 5, 0, 0, 2, 2, 12, 12, 18, 12, 2, 2}, {25, 5, 5, 5, 20, 30, 2, 2, 0, 0, 2, 0, 4, 2},
-    {15, 10, 3, 3, 3, 3, 1, 1, 1, 1, 2, 1, 55, 3},
-};
-
-struct part {
-    char key[32];
-    size_t value_at; /* in wop.text */
-    size_t value_size;
-    enum lin_kind kind;
-};
-
-/* One operation on its way. */
-struct wop {
-    enum wkind kind;
-    uint64_t ordinal;
-    struct part parts[PARTS_MAX];
-    unsigned part_count;
-    bool expect_absent;
-    size_t expect_at, expect_size;
-    unsigned replies; /* owed */
-    uint64_t start;   /* respclient_left() tells by this whether it left */
-    uint64_t number;  /* of its last request on the connection */
-    int64_t call;
-    bool queued;
-    bool sent;
-    bool settled; /* its outcome is in the history */
-};
-
-struct session {
-    struct client *me;
-    struct env *env;
-    struct cluster *c;
-    struct respclient rc;
-    bool open;
-    uint64_t conn;             /* as the network names it */
-    uint64_t requests;         /* sent on it */
-    struct chooser_stream own; /* of this client: pauses, faults */
-    struct wop *ops;
-    size_t op_count, op_cap;
-    struct buf text;  /* values of the operations on their way */
-    uint64_t cursor;  /* of a SCAN under way */
-    struct buf *seen; /* per key: the value last read, for CAS */
-    unsigned backoff;
-};
-
-void workload_key(uint64_t n, char *key, size_t size)
-{
-    (void)snprintf(key, size, "k%03llu", (unsigned long long)n);
-}
+#define NS_PER_US 1000u
+#define NS_PER_MS 1000000u
+#define VERIFY_MS 60000u /* once all is healed only a node that is stuck takes longer */
 
 static int64_t now(const struct session *s)
 {
@@ -105,279 +28,6 @@ static uint64_t deadline(struct session *s)
 static void pause_ns(struct session *s, uint64_t ns)
 {
     env_sleep_until(s->env, env_clock_mono(s->env) + ns);
-}
-
-/* ---- what an operation is ---- */
-
-static struct slice text_at(const struct session *s, size_t at, size_t size)
-{
-    return slice_of(at > 0 ? s->text.data + at : s->text.data, size);
-}
-
-static void put_text(struct session *s, size_t *at, size_t *size, struct slice v)
-{
-    *at = s->text.size;
-    *size = v.size;
-    enum status st = buf_append(&s->text, v.data, v.size);
-    CK(st == ST_OK);
-}
-
-static void new_value(struct session *s, struct wop *w, unsigned part, struct chooser_stream *r)
-{
-    char head[48];
-    struct part *p = &w->parts[part];
-    int n = snprintf(head, sizeof head, "v%llu.%u", (unsigned long long)w->ordinal, part);
-    put_text(s, &p->value_at, &p->value_size, slice_of(head, (size_t)n));
-    size_t pad = (size_t)choose(r, plan_get(s->c->plan, PLAN_VALUE_BYTES) + 1);
-    if (pad > 0) {
-        enum status st = buf_reserve(&s->text, pad + 1);
-        CK(st == ST_OK);
-        s->text.data[s->text.size] = '-';
-        memset(s->text.data + s->text.size + 1, 'x', pad);
-        s->text.size += pad + 1;
-        p->value_size += pad + 1;
-    }
-}
-
-static uint64_t draw_key(struct session *s, struct chooser_stream *r)
-{
-    return choose(r, plan_get(s->c->plan, PLAN_KEYS));
-}
-
-/* Parts with different keys, ascending. */
-static void draw_parts(struct session *s, struct wop *w, struct chooser_stream *r, unsigned most)
-{
-    uint64_t keys = plan_get(s->c->plan, PLAN_KEYS);
-    uint64_t first = choose(r, keys);
-    uint64_t count = 1 + choose(r, most);
-    for (uint64_t i = 0; i < count && first + i < keys; i++) {
-        workload_key(first + i, w->parts[i].key, sizeof w->parts[i].key);
-        w->part_count++;
-    }
-}
-
-static void draw_expect(struct session *s, struct wop *w, struct chooser_stream *r, uint64_t key)
-{
-    uint64_t how = choose(r, 10);
-    const struct buf *seen = &s->seen[key];
-    if (how < 2 || (how < 8 && seen->size == 0)) {
-        w->expect_absent = true;
-    } else {
-        put_text(s, &w->expect_at, &w->expect_size,
-                 how < 8 ? buf_slice(seen) : slice_text("never written"));
-    }
-}
-
-static void draw_multi(struct session *s, struct wop *w, struct chooser_stream *r)
-{
-    static const enum lin_kind kinds[] = {LIN_GET, LIN_PUT, LIN_PUT, LIN_DEL};
-    draw_parts(s, w, r, PARTS_MAX);
-    for (unsigned i = 0; i < w->part_count; i++) {
-        w->parts[i].kind = kinds[choose(r, 4)];
-        if (w->parts[i].kind == LIN_PUT) {
-            new_value(s, w, i, r);
-        }
-    }
-}
-
-static void draw_op(struct session *s, struct wop *w, uint64_t ordinal)
-{
-    struct chooser_stream r;
-    chooser_stream_init(&r, &s->c->world.chooser, CHOOSE_WORKLOAD, ordinal + 1);
-    uint64_t mix = plan_get(s->c->plan, PLAN_MIX);
-    *w = (struct wop){.ordinal = ordinal};
-    w->kind = (enum wkind)choose_weighted(&r, weights[mix], W_KINDS);
-    struct part *p = &w->parts[0];
-    uint64_t key = draw_key(s, &r);
-    w->part_count = 1;
-    workload_key(key, p->key, sizeof p->key);
-    switch (w->kind) {
-    case W_INCR:
-        (void)snprintf(p->key, sizeof p->key, "n%03llu", (unsigned long long)(key % 4));
-        break;
-    case W_APPEND:
-        (void)snprintf(p->key, sizeof p->key, "a%03llu", (unsigned long long)(key % 6));
-        new_value(s, w, 0, &r);
-        break;
-    case W_SET:
-    case W_SETNX:
-    case W_GETSET:
-        new_value(s, w, 0, &r);
-        break;
-    case W_CAS:
-        draw_expect(s, w, &r, key);
-        new_value(s, w, 0, &r);
-        break;
-    case W_BUFFERED:
-        (void)snprintf(p->key, sizeof p->key, "b%03llu", (unsigned long long)key);
-        new_value(s, w, 0, &r);
-        break;
-    case W_MGET:
-    case W_MSET:
-        w->part_count = 0;
-        draw_parts(s, w, &r, PARTS_MAX);
-        for (unsigned i = 0; w->kind == W_MSET && i < w->part_count; i++) {
-            new_value(s, w, i, &r);
-        }
-        break;
-    case W_MULTI:
-        w->part_count = 0;
-        draw_multi(s, w, &r);
-        break;
-    case W_RANGE:
-        w->part_count = 2;
-        workload_key(key + 1 + choose(&r, 4), w->parts[1].key, sizeof w->parts[1].key);
-        break;
-    case W_OTHER:
-        p->value_at = (size_t)choose(&r, OTHERS); /* which of them */
-        break;
-    case W_GET:
-    case W_DEL:
-    case W_KINDS:
-        break;
-    }
-}
-
-/* ---- sending it ---- */
-
-static enum status queue(struct session *s, struct wop *w, const struct slice *args, size_t count)
-{
-    uint64_t start;
-    enum status st = respclient_queue(&s->rc, args, count, &start);
-    if (st == ST_OK && !w->queued) {
-        w->queued = true;
-        w->start = start;
-    }
-    w->number = ++s->requests;
-    w->replies++;
-    return st;
-}
-
-static enum status queue_words(struct session *s, struct wop *w, const char *a, const char *b)
-{
-    struct slice args[2] = {slice_text(a), slice_text(b != NULL ? b : "")};
-    return queue(s, w, args, b != NULL ? 2 : 1);
-}
-
-static struct slice value_of(const struct session *s, const struct part *p)
-{
-    return text_at(s, p->value_at, p->value_size);
-}
-
-static enum status queue_kv(struct session *s, struct wop *w, const char *verb, unsigned part,
-                            const char *extra)
-{
-    const struct part *p = &w->parts[part];
-    struct slice args[4] = {slice_text(verb), slice_text(p->key), value_of(s, p)};
-    args[3] = slice_text(extra != NULL ? extra : "");
-    return queue(s, w, args, extra != NULL ? 4 : 3);
-}
-
-static enum status queue_many(struct session *s, struct wop *w)
-{
-    struct slice args[ARGS_MAX];
-    size_t n = 0;
-    args[n++] = slice_text(w->kind == W_MSET ? "MSET" : "MGET");
-    for (unsigned i = 0; i < w->part_count; i++) {
-        args[n++] = slice_text(w->parts[i].key);
-        if (w->kind == W_MSET) {
-            args[n++] = value_of(s, &w->parts[i]);
-        }
-    }
-    return queue(s, w, args, n);
-}
-
-static enum status queue_multi(struct session *s, struct wop *w)
-{
-    enum status st = queue_words(s, w, "MULTI", NULL);
-    for (unsigned i = 0; i < w->part_count && st == ST_OK; i++) {
-        const struct part *p = &w->parts[i];
-        st = p->kind == LIN_PUT   ? queue_kv(s, w, "SET", i, NULL)
-             : p->kind == LIN_DEL ? queue_words(s, w, "DEL", p->key)
-                                  : queue_words(s, w, "GET", p->key);
-    }
-    return st == ST_OK ? queue_words(s, w, "EXEC", NULL) : st;
-}
-
-static enum status queue_cas(struct session *s, struct wop *w)
-{
-    struct slice expect = slice_of(NULL, 0);
-    if (!w->expect_absent) {
-        expect = text_at(s, w->expect_at, w->expect_size);
-    }
-    struct slice args[4] = {slice_text("CAS"), slice_text(w->parts[0].key), expect,
-                            value_of(s, &w->parts[0])};
-    return queue(s, w, args, 4);
-}
-
-static enum status queue_range(struct session *s, struct wop *w)
-{
-    struct slice args[3] = {slice_text("RANGE"), slice_text(w->parts[0].key),
-                            slice_text(w->parts[1].key)};
-    return queue(s, w, args, 3);
-}
-
-static enum status queue_buffered(struct session *s, struct wop *w)
-{
-    enum status st = queue_words(s, w, "DURABILITY", "buffered");
-    if (st == ST_OK) {
-        st = w->ordinal % 5 == 0 ? queue_words(s, w, "DEL", w->parts[0].key)
-                                 : queue_kv(s, w, "SET", 0, NULL);
-    }
-    return st == ST_OK ? queue_words(s, w, "DURABILITY", "sync") : st;
-}
-
-/* Commands that have no place in the history but must not break anything. */
-static enum status queue_other(struct session *s, struct wop *w)
-{
-    static const char *const words[OTHERS] = {"PING",   "DBSIZE", "INFO",  "SCAN",
-                                              "STRLEN", "EXISTS", "NOSUCH"};
-    const char *verb = words[w->parts[0].value_at];
-    char cursor[24];
-    if (w->parts[0].value_at == OTHER_SCAN) {
-        (void)snprintf(cursor, sizeof cursor, "%llu", (unsigned long long)s->cursor);
-        struct slice args[4] = {slice_text(verb), slice_text(cursor), slice_text("COUNT"),
-                                slice_text("1")};
-        return queue(s, w, args, 4);
-    }
-    bool keyed = verb[0] == 'S' || verb[0] == 'E';
-    return queue_words(s, w, verb, keyed ? w->parts[0].key : NULL);
-}
-
-static enum status queue_op(struct session *s, struct wop *w)
-{
-    const char *key = w->parts[0].key;
-    switch (w->kind) {
-    case W_GET:
-        return queue_words(s, w, "GET", key);
-    case W_SET:
-        return queue_kv(s, w, "SET", 0, NULL);
-    case W_DEL:
-        return queue_words(s, w, "DEL", key);
-    case W_CAS:
-        return queue_cas(s, w);
-    case W_APPEND:
-        return queue_kv(s, w, "APPEND", 0, NULL);
-    case W_INCR:
-        return queue_words(s, w, "INCR", key);
-    case W_SETNX:
-        return queue_kv(s, w, "SET", 0, "NX");
-    case W_GETSET:
-        return queue_kv(s, w, "SET", 0, "GET");
-    case W_MGET:
-    case W_MSET:
-        return queue_many(s, w);
-    case W_MULTI:
-        return queue_multi(s, w);
-    case W_RANGE:
-        return queue_range(s, w);
-    case W_BUFFERED:
-        return queue_buffered(s, w);
-    case W_OTHER:
-    case W_KINDS:
-        break;
-    }
-    return queue_other(s, w);
 }
 
 /* ---- what came of it ---- */
@@ -446,9 +96,9 @@ static void describe(const struct session *s, const struct wop *w, struct lin_op
     const struct part *p = &w->parts[0];
     *op = (struct lin_op){.kind = kinds[w->kind]};
     op->step.key = slice_text(p->key);
-    op->step.value = w->kind == W_INCR ? present(slice_text("1")) : present(value_of(s, p));
+    op->step.value = w->kind == W_INCR ? present(slice_text("1")) : present(workop_value(s, p));
     if (w->kind == W_CAS && !w->expect_absent) {
-        op->step.expect = present(text_at(s, w->expect_at, w->expect_size));
+        op->step.expect = present(workop_text(s, w->expect_at, w->expect_size));
     }
     op->lo = slice_text(p->key);
     op->hi = slice_text(w->parts[1].key);
@@ -457,14 +107,15 @@ static void describe(const struct session *s, const struct wop *w, struct lin_op
         enum lin_kind k = w->kind == W_MGET   ? LIN_GET
                           : w->kind == W_MSET ? LIN_PUT
                                               : w->parts[i].kind;
-        steps[op->step_count++] = (struct lin_step){.kind = k,
-                                                    .key = slice_text(w->parts[i].key),
-                                                    .value = present(value_of(s, &w->parts[i]))};
+        steps[op->step_count++] =
+            (struct lin_step){.kind = k,
+                              .key = slice_text(w->parts[i].key),
+                              .value = present(workop_value(s, &w->parts[i]))};
     }
     if (w->kind == W_GETSET) {
         steps[0] = (struct lin_step){.kind = LIN_GET, .key = slice_text(p->key)};
         steps[1] = (struct lin_step){.kind = LIN_PUT, .key = slice_text(p->key)};
-        steps[1].value = present(value_of(s, p));
+        steps[1].value = present(workop_value(s, p));
         op->step_count = 2;
     }
 }
@@ -472,7 +123,7 @@ static void describe(const struct session *s, const struct wop *w, struct lin_op
 static void settle_unknown(struct session *s, struct wop *w)
 {
     struct lin_op op;
-    struct lin_step steps[PARTS_MAX];
+    struct lin_step steps[WORKOP_PARTS_MAX];
     if (w->settled || !recorded(w)) {
         return;
     }
@@ -561,8 +212,8 @@ static bool results(struct session *s, struct wop *w, struct lin_op *op, struct 
         char text[24];
         int n = snprintf(text, sizeof text, "%lld", (long long)root->integer);
         size_t at, size;
-        put_text(s, &at, &size, slice_of(text, (size_t)n));
-        op->step.result = present(text_at(s, at, size));
+        workop_keep(s, &at, &size, slice_of(text, (size_t)n));
+        op->step.result = present(workop_text(s, at, size));
         return root->type == RESPVAL_INTEGER;
     }
     case W_GETSET:
@@ -601,9 +252,9 @@ static void follow_cursor(struct session *s)
 static void settle_known(struct session *s, struct wop *w)
 {
     struct lin_op op;
-    struct lin_step steps[PARTS_MAX];
+    struct lin_step steps[WORKOP_PARTS_MAX];
     struct buf pairs;
-    if (w->kind == W_OTHER && w->parts[0].value_at == OTHER_SCAN) {
+    if (w->kind == W_OTHER && w->parts[0].value_at == WORKOP_SCAN) {
         follow_cursor(s);
     }
     if (!recorded(w)) {
@@ -774,11 +425,11 @@ static void one_round(struct session *s, uint64_t *next, uint64_t count)
             continue;
         }
         struct wop *w = op_new(s);
-        draw_op(s, w, *next);
+        workop_draw(s, w, *next);
         w->call = now(s);
         note_start(s);
         if (st == ST_OK) {
-            st = queue_op(s, w);
+            st = workop_queue(s, w);
         }
         i++;
     }
@@ -818,7 +469,7 @@ static void verify_key(struct session *s, const char *key, int *tries)
         *w = (struct wop){.kind = W_GET, .part_count = 1, .ordinal = UINT32_MAX};
         (void)snprintf(w->parts[0].key, sizeof w->parts[0].key, "%s", key);
         w->call = now(s);
-        if (queue_op(s, w) == ST_OK && exchange(s)) {
+        if (workop_queue(s, w) == ST_OK && exchange(s)) {
             return;
         }
         hang_up(s);
@@ -832,7 +483,7 @@ static void verify(struct session *s)
     char key[32];
     int tries = 200;
     for (uint64_t i = 0; i < plan_get(s->c->plan, PLAN_KEYS); i++) {
-        workload_key(i, key, sizeof key);
+        workop_key(i, key, sizeof key);
         verify_key(s, key, &tries);
     }
     for (int i = 0; i < 6; i++) {
