@@ -4,7 +4,7 @@
 set -u
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
 sim=build/sim/tool/tinykv-sim
-seeds=${1:-3000}
+seeds=${1:-20000}
 if [ ! -x "$sim" ]; then
     echo "1..0 # SKIP there is no $sim: run ./dev test first"
     exit 0
