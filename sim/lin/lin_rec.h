@@ -55,7 +55,8 @@ uint32_t lin_strtab_find(const struct lin_strtab *t, struct slice text);
 static inline struct slice lin_strtab_get(const struct lin_strtab *t, uint32_t id)
 {
     uint32_t start = id > 0 ? t->ends[id - 1] : 0;
-    return slice_of(t->bytes + start, t->ends[id] - start);
+    /* Nothing is stored while all strings are empty. */
+    return slice_of(start > 0 ? t->bytes + start : t->bytes, t->ends[id] - start);
 }
 
 /* ---- increments ---- */

@@ -89,6 +89,17 @@ static void jsonl__lists_are_checked(void)
     EXPECT(reads(BATCH("[[\"scan\",\"a\"]]", "[null]"), "f.jsonl:2: "));
 }
 
+/* The first strings of a history may all be empty: nothing is stored then. Found by fuzzing. */
+static void jsonl__empty_strings_come_first(void)
+{
+    struct lin_history h;
+    struct err err;
+    lin_history_init(&h, mem);
+    EXPECT(lin_jsonl_read(&h, "t", slice_text("{\"linhist\":1,\"init\":{\"\":\"\",\"a\":\"\"}}\n"),
+                          &err) == ST_OK);
+    lin_history_release(&h);
+}
+
 static void jsonl__escapes_and_foreign_fields(void)
 {
     EXPECT(reads(HEAD "{\"z\":[1,{\"y\":[\"\\u0041\",null]},-1.5e3],\"client\":1,\"op\":\"put\","
@@ -279,6 +290,7 @@ static void memory__every_refusal_is_reported_and_leaks_nothing(void)
 
 TAP_MAIN(mem = libc_mem(); RUN(jsonl__damage_is_named_with_its_line);
          RUN(jsonl__two_open_operations_of_a_client_are_named); RUN(jsonl__lists_are_checked);
-         RUN(jsonl__escapes_and_foreign_fields); RUN(jsonl__every_cut_is_survived);
-         RUN(jsonl__what_is_written_reads_the_same); RUN(porcupine__jepsen_log); RUN(edn__maps);
-         RUN(edn__damage_is_named); RUN(memory__every_refusal_is_reported_and_leaks_nothing);)
+         RUN(jsonl__escapes_and_foreign_fields); RUN(jsonl__empty_strings_come_first);
+         RUN(jsonl__every_cut_is_survived); RUN(jsonl__what_is_written_reads_the_same);
+         RUN(porcupine__jepsen_log); RUN(edn__maps); RUN(edn__damage_is_named);
+         RUN(memory__every_refusal_is_reported_and_leaks_nothing);)
