@@ -94,7 +94,7 @@ static void jsonl__empty_strings_come_first(void)
 {
     struct lin_history h;
     struct err err;
-    lin_history_init(&h, mem);
+    lin_history_init(&h, &mem);
     EXPECT(lin_jsonl_read(&h, "t", slice_text("{\"linhist\":1,\"init\":{\"\":\"\",\"a\":\"\"}}\n"),
                           &err) == ST_OK);
     lin_history_release(&h);
