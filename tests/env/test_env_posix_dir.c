@@ -3,6 +3,7 @@
 #include "tests/env/scratch.h"
 #include "tests/tap.h"
 
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -121,10 +122,11 @@ static void test_path__links_and_removes(void)
 static void test_path__across_file_systems_is_refused(void)
 {
     struct scratch t;
-    struct env_stat st;
+    struct stat here, there;
     scratch_init(&t);
     scratch_put(&t, "a", "1", 1);
-    if (env_path_stat(t.env, "/dev/shm", &st) != ST_OK) {
+    bool two = stat(t.path, &here) == 0 && stat("/dev/shm", &there) == 0;
+    if (!two || here.st_dev == there.st_dev) {
         SKIP("there is no second file system here");
     } else {
         EXPECT(env_path_rename(t.env, "a", "/dev/shm/tinykv-test-none") == ST_XDEV);
