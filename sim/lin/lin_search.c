@@ -5,6 +5,7 @@
 #include "base/hash.h"
 
 #define CHAIN_MAX 24 /* nodes of one state that are compared with each other */
+#define EARLY_MAX 16 /* of so many nodes each is compared with each */
 
 static void *zalloc(struct lin_search *s, size_t size)
 {
@@ -119,6 +120,37 @@ static uint64_t hash_words(const uint64_t *words, uint32_t count)
     return h;
 }
 
+/* ---- dominance ---- */
+
+/* a can do all that b can: the same state, and no bit of b that a lacks. */
+static bool covers(const struct lin_search *s, const uint64_t *a, const uint64_t *b)
+{
+    for (uint32_t i = 0; i < 2 * s->width; i++) {
+        if ((b[i] & ~a[i]) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* True when one of the first nodes of the set has the same values and covers this one. */
+static bool covered_early(const struct lin_search *s, const struct lin_nodes *set,
+                          const uint64_t *node)
+{
+    size_t count = set->count < EARLY_MAX ? set->count : EARLY_MAX;
+    uint32_t bits = 2 * s->width;
+    for (const uint64_t *other = set->words; count-- > 0; other += s->node_words) {
+        bool same = true;
+        for (uint32_t i = bits; i < s->node_words && same; i++) {
+            same = other[i] == node[i];
+        }
+        if (same && covers(s, other, node)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* ---- what was reached within one return ---- */
 
 static enum status pool_rehash(struct lin_search *s)
@@ -133,10 +165,17 @@ static enum status pool_rehash(struct lin_search *s)
     return st;
 }
 
-/* Counts the node that lies after the end of the pool, unless it is there already. */
+/* Counts the node that lies after the end of the pool, unless it is there already or one of the
+ * first nodes, which have the most left to them, covers it. A small pool needs no table. */
 static enum status pool_take(struct lin_search *s)
 {
     const uint64_t *node = node_at(s, &s->pool, s->pool.count);
+    if (covered_early(s, &s->pool, node)) {
+        return ST_OK;
+    }
+    if (s->pool.count < EARLY_MAX) {
+        return ++s->pool.count == EARLY_MAX ? pool_rehash(s) : ST_OK;
+    }
     size_t size = s->node_words * sizeof *node;
     size_t mask = s->table_count - 1;
     size_t at = (size_t)hash_words(node, s->node_words) & mask;
@@ -160,17 +199,28 @@ static enum status pool_push(struct lin_search *s, const uint64_t *node)
     return st;
 }
 
-/* ---- dominance ---- */
-
-/* a can do all that b can: the same state, and no bit of b that a lacks. */
-static bool covers(const struct lin_search *s, const uint64_t *a, const uint64_t *b)
+/* Settles a few nodes: all pairs are compared. */
+static enum status settle_few(struct lin_search *s)
 {
-    for (uint32_t i = 0; i < 2 * s->width; i++) {
-        if ((b[i] & ~a[i]) != 0) {
-            return false;
+    enum status st = ST_OK;
+    uint32_t bits = 2 * s->width;
+    size_t size = (s->node_words - bits) * sizeof(uint64_t);
+    for (size_t i = 0; st == ST_OK && i < s->next.count && !s->stopped; i++) {
+        const uint64_t *node = node_at(s, &s->next, i);
+        if (covered_early(s, &s->now, node)) {
+            continue;
         }
+        bool put = false;
+        for (size_t n = 0; n < s->now.count && !put; n++) {
+            uint64_t *other = node_at(s, &s->now, n);
+            put = memcmp(other + bits, node + bits, size) == 0 && covers(s, node, other);
+            if (put) {
+                memcpy(other, node, bits * sizeof *node);
+            }
+        }
+        st = put ? ST_OK : push(s, &s->now, node);
     }
-    return true;
+    return st;
 }
 
 /* Moves the nodes of `next` that no other covers to `now`. */
@@ -184,6 +234,9 @@ static enum status settle(struct lin_search *s)
         s->now = s->next;
         s->next = swap;
         return ST_OK;
+    }
+    if (s->next.count <= EARLY_MAX) {
+        return settle_few(s);
     }
     enum status st = table_reset(s, s->next.count);
     size_t mask = s->table_count - 1;
@@ -342,7 +395,6 @@ enum status lin_search_return(struct lin_search *s, uint32_t index)
         }
         if (fresh) { /* the first that is not simply kept: from here on all goes through next */
             fresh = false;
-            st = table_reset(s, 16);
             lin_step_near(s, op);
             for (size_t n = 0; n < i && st == ST_OK; n++) {
                 st = push(s, &s->next, node_at(s, &s->now, n));

@@ -22,8 +22,17 @@ struct finder {
     uint8_t *unnamed; /* keys with writes whose value is not known */
     uint8_t *keep;    /* of each operation of the part: what is known to have no order */
     uint8_t *next;    /* what is tried */
+    uint8_t *firm;    /* it cannot be spared: without it what was kept had an order */
     uint32_t *todo;
     uint32_t todo_count;
+    uint32_t
+        *list; /* the operations that can be in `next`, ascending: all, later those of `keep` */
+    uint32_t list_count;
+    uint32_t *places; /* of what is tried, */
+    uint8_t *levels;  /* and how it is kept */
+    bool narrowed;
+    bool escaped;     /* a set would need an operation that is not in the list */
+    uint64_t changes; /* of `next` */
     uint64_t steps;
     uint64_t steps_max;
     size_t bytes_max;
@@ -120,7 +129,9 @@ static void want(struct finder *f, uint32_t i, enum lin_keep level)
     if (f->next[i] >= level) {
         return;
     }
+    f->escaped = f->escaped || (f->narrowed && f->keep[i] == LIN_DROP);
     f->next[i] = (uint8_t)level;
+    f->changes++;
     if (level == LIN_FULL) {
         f->todo[f->todo_count++] = i;
     }
@@ -305,41 +316,36 @@ static void want_op(struct finder *f, const struct lin_rec *op)
     }
 }
 
-/* Returns how many operations are kept that were not. */
-static size_t close_others(struct finder *f)
+static void close_others(struct finder *f)
 {
-    size_t before = 0;
-    size_t after = 0;
-    for (uint32_t i = 0; i < f->part->op_count; i++) {
-        before += f->next[i];
-    }
-    for (uint32_t i = 0; i < f->part->op_count; i++) {
+    for (uint32_t n = 0; n < f->list_count; n++) {
+        uint32_t i = f->list[n];
         if (f->next[i] == LIN_FULL && is_other(op_at(f, i))) {
             want_other(f, op_at(f, i));
         }
     }
-    for (uint32_t i = 0; i < f->part->op_count; i++) {
-        after += f->next[i];
-    }
-    return after - before;
 }
 
 /* Adds to f->next what the operations in it need. */
 static void close_set(struct finder *f)
 {
     f->todo_count = 0;
-    for (uint32_t i = 0; i < f->part->op_count; i++) {
-        if (f->next[i] == LIN_FULL) {
-            f->todo[f->todo_count++] = i;
+    f->escaped = false;
+    for (uint32_t n = 0; n < f->list_count; n++) {
+        if (f->next[f->list[n]] == LIN_FULL) {
+            f->todo[f->todo_count++] = f->list[n];
         }
     }
     uint32_t t = 0;
+    uint64_t before;
     do {
         for (; t < f->todo_count; t++) {
             want_op(f, op_at(f, f->todo[t]));
         }
+        before = f->changes;
+        close_others(f);
         /* What the others need depends on which writes are kept: until nothing is added. */
-    } while (close_others(f) > 0);
+    } while (f->changes != before);
 }
 
 /* ---- trying ---- */
@@ -347,42 +353,52 @@ static void close_set(struct finder *f)
 static size_t weight(const struct finder *f, const uint8_t *keep)
 {
     size_t sum = 0;
-    for (uint32_t i = 0; i < f->part->op_count; i++) {
-        sum += keep[i] == LIN_FULL ? 3 : keep[i] == LIN_WEAK ? 2 : 0;
+    for (uint32_t n = 0; n < f->list_count; n++) {
+        uint8_t level = keep[f->list[n]];
+        sum += level == LIN_FULL ? 3 : level == LIN_WEAK ? 2 : 0;
     }
     return sum;
 }
 
+/* Makes the part that f->next leaves. */
+static struct lin_part part_next(struct finder *f)
+{
+    struct lin_part part = *f->part;
+    part.ops = f->places;
+    part.op_count = 0;
+    for (uint32_t n = 0; n < f->list_count; n++) {
+        uint32_t i = f->list[n];
+        if (f->next[i] != LIN_DROP) {
+            f->levels[part.op_count] = f->next[i];
+            f->places[part.op_count++] = f->part->ops[i];
+        }
+    }
+    return part;
+}
+
 /* If f->next has no order it becomes f->keep. */
-static enum status try_set(struct finder *f, bool *taken)
+static enum status try_set(struct finder *f, enum lin_result *result)
 {
     struct lin_prog prog;
     struct lin_search search = {0};
-    enum lin_result result = LIN_UNKNOWN;
+    struct lin_part part = part_next(f);
     uint32_t event;
-    *taken = false;
+    *result = LIN_UNKNOWN;
     uint64_t left = f->steps < f->steps_max ? f->steps_max - f->steps : 0;
-    enum status st = lin_prog_make(&prog, f->h, f->s, f->part, f->next);
+    enum status st = lin_prog_make(&prog, f->h, f->s, &part, f->levels);
     if (st == ST_OK) {
         st = lin_search_init(&search, &prog, left < STEPS_EACH ? left : STEPS_EACH, f->bytes_max);
     }
     if (st == ST_OK) {
-        st = lin_search_run(&search, &result, &event);
+        st = lin_search_run(&search, result, &event);
     }
     f->steps += search.steps + prog.op_count;
     lin_search_release(&search);
     lin_prog_release(&prog);
-    if (st == ST_OK && result == LIN_NON_LINEARIZABLE) {
+    if (st == ST_OK && *result == LIN_NON_LINEARIZABLE) {
         memcpy(f->keep, f->next, f->part->op_count);
-        *taken = true;
     }
     return st;
-}
-
-static enum status try_next(struct finder *f, bool *taken)
-{
-    close_set(f);
-    return try_set(f, taken);
 }
 
 /* Windows of growing length before the failure. */
@@ -396,7 +412,10 @@ static enum status try_windows(struct finder *f, uint32_t last, bool *taken)
         for (uint32_t i = from; i <= last; i++) {
             f->next[i] = LIN_FULL;
         }
-        st = try_next(f, taken);
+        close_set(f);
+        enum lin_result result;
+        st = try_set(f, &result);
+        *taken = result == LIN_NON_LINEARIZABLE;
         if (from == 0) {
             break;
         }
@@ -404,30 +423,61 @@ static enum status try_windows(struct finder *f, uint32_t last, bool *taken)
     return st;
 }
 
-/* Leaves out runs of kept operations, of half the length each round, while it helps. */
-static enum status shrink(struct finder *f, uint32_t *list)
+/* From here on only what is kept can be kept: a closed set lies within that of a larger one. */
+static void narrow(struct finder *f)
 {
     uint32_t count = 0;
-    for (uint32_t i = 0; i < f->part->op_count; i++) {
-        if (f->keep[i] != LIN_DROP) {
-            list[count++] = i;
+    for (uint32_t n = 0; n < f->list_count; n++) {
+        if (f->keep[f->list[n]] != LIN_DROP) {
+            f->list[count++] = f->list[n];
         }
     }
+    f->list_count = count;
+    f->narrowed = true;
+}
+
+/* Tries to do without list[from, end). What had an order without one operation has it without
+ * that one and others, too: such an operation is firm. */
+static enum status spare(struct finder *f, uint32_t from, uint32_t end, bool *taken)
+{
+    bool any = false;
+    *taken = false;
+    for (uint32_t n = from; n < end; n++) {
+        uint32_t i = f->list[n];
+        any = any || (f->keep[i] != LIN_DROP && (end - from > 1 || f->firm[i] == 0));
+    }
+    if (!any) {
+        return ST_OK;
+    }
+    memcpy(f->next, f->keep, f->part->op_count);
+    for (uint32_t n = from; n < end; n++) {
+        f->next[f->list[n]] = LIN_DROP;
+    }
+    close_set(f);
+    if (f->escaped || weight(f, f->next) >= weight(f, f->keep)) {
+        return ST_OK;
+    }
+    enum lin_result result;
+    enum status st = try_set(f, &result);
+    *taken = result == LIN_NON_LINEARIZABLE;
+    if (result == LIN_LINEARIZABLE && end - from == 1) {
+        f->firm[f->list[from]] = 1;
+    }
+    return st;
+}
+
+/* Leaves out runs of kept operations, of half the length each round, while it helps. */
+static enum status shrink(struct finder *f)
+{
     enum status st = ST_OK;
-    uint32_t size = count / 2 > 0 ? count / 2 : 1;
     bool helped = false;
+    narrow(f);
+    uint32_t size = f->list_count / 2 > 0 ? f->list_count / 2 : 1;
     while (st == ST_OK && f->steps < f->steps_max) {
-        for (uint32_t from = 0; from < count && st == ST_OK; from += size) {
-            size_t before = weight(f, f->keep);
-            memcpy(f->next, f->keep, f->part->op_count);
-            for (uint32_t n = from; n < count && n < from + size; n++) {
-                f->next[list[n]] = LIN_DROP;
-            }
-            close_set(f);
-            bool taken = false;
-            if (weight(f, f->next) < before) {
-                st = try_next(f, &taken);
-            }
+        for (uint32_t from = 0; from < f->list_count && st == ST_OK; from += size) {
+            uint32_t end = f->list_count - from > size ? from + size : f->list_count;
+            bool taken;
+            st = spare(f, from, end, &taken);
             helped = helped || taken;
         }
         if (size == 1 && !helped) {
@@ -472,8 +522,29 @@ static enum status find(struct finder *f, uint32_t place, uint32_t **places, siz
     bool taken;
     enum status st = index_writes(f);
     st = st == ST_OK ? try_windows(f, last, &taken) : st;
-    st = st == ST_OK ? shrink(f, f->todo + f->part->op_count) : st;
+    st = st == ST_OK ? shrink(f) : st;
     return st == ST_OK ? collect(f, places, count) : st;
+}
+
+/* What every try needs, for the operations of the part, in one block. */
+static enum status finder_init(struct finder *f)
+{
+    size_t n = f->part->op_count;
+    f->todo = mem_zalloc(f->mem, n * (3 * sizeof *f->todo + 4) + 1);
+    if (f->todo == NULL) {
+        return ST_NOMEM;
+    }
+    f->list = f->todo + n;
+    f->places = f->list + n;
+    f->keep = (uint8_t *)(f->places + n);
+    f->next = f->keep + n;
+    f->firm = f->next + n;
+    f->levels = f->firm + n;
+    f->list_count = (uint32_t)n;
+    for (uint32_t i = 0; i < n; i++) {
+        f->list[i] = i;
+    }
+    return ST_OK;
 }
 
 enum status lin_witness_find(const struct lin_history *h, const struct lin_split *s,
@@ -482,21 +553,14 @@ enum status lin_witness_find(const struct lin_history *h, const struct lin_split
 {
     struct finder f = {.mem = h->mem, .h = h, .s = s, .part = part, .bytes_max = bytes_max};
     f.steps_max = steps_max < STEPS_ALL ? steps_max : STEPS_ALL;
-    size_t n = part->op_count;
     f.unnamed = mem_zalloc(h->mem, (size_t)h->keys.count + 1);
-    f.keep = mem_alloc(h->mem, n);
-    f.next = mem_alloc(h->mem, n);
-    f.todo = mem_alloc(h->mem, 2 * n * sizeof *f.todo);
-    bool all = f.unnamed != NULL && f.keep != NULL && f.next != NULL && f.todo != NULL;
-    enum status st = all ? ST_OK : ST_NOMEM;
+    enum status st = f.unnamed != NULL ? finder_init(&f) : ST_NOMEM;
     if (st == ST_OK) {
         st = find(&f, place, places, count);
     }
     mem_release(h->mem, f.writes);
     mem_release(h->mem, f.loose);
     mem_release(h->mem, f.unnamed);
-    mem_release(h->mem, f.keep);
-    mem_release(h->mem, f.next);
     mem_release(h->mem, f.todo);
     return st;
 }
@@ -542,9 +606,9 @@ static enum status trim(struct finder *f, uint32_t *places, size_t *count)
             f->next[p] = kept ? LIN_FULL : LIN_DROP;
             n += kept ? 1 : 0;
         }
-        bool taken = false;
-        st = n + 1 == *count ? try_set(f, &taken) : ST_OK;
-        if (taken) {
+        enum lin_result result = LIN_UNKNOWN;
+        st = n + 1 == *count ? try_set(f, &result) : ST_OK;
+        if (result == LIN_NON_LINEARIZABLE) {
             memmove(places + i, places + i + 1, (*count - i - 1) * sizeof *places);
             (*count)--;
         }
@@ -561,11 +625,8 @@ enum status lin_witness_trim(const struct lin_history *h, const struct lin_split
     if (*count <= 3 || *count > 12 || !stands_alone(&f, places, *count)) {
         return ST_OK;
     }
-    f.keep = mem_alloc(h->mem, part->op_count);
-    f.next = mem_alloc(h->mem, part->op_count);
-    enum status st = f.keep != NULL && f.next != NULL ? ST_OK : ST_NOMEM;
+    enum status st = finder_init(&f);
     st = st == ST_OK ? trim(&f, places, count) : st;
-    mem_release(h->mem, f.keep);
-    mem_release(h->mem, f.next);
+    mem_release(h->mem, f.todo);
     return st;
 }
