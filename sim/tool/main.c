@@ -47,7 +47,17 @@ static int knobs_command(void)
     return EXIT_FINE;
 }
 
-int main(int argc, char **argv)
+/* A report that could not be written is no success. */
+static int said(int code)
+{
+    if (fflush(stdout) != 0 || ferror(stdout) != 0) {
+        (void)fputs("tinykv-sim: standard output cannot be written\n", stderr);
+        return code == EXIT_FINE ? EXIT_TOOL : code;
+    }
+    return code;
+}
+
+static int command(int argc, char **argv)
 {
     struct simargs a;
     if (argc < 2) {
@@ -79,4 +89,9 @@ int main(int argc, char **argv)
     }
     (void)fprintf(stderr, "tinykv-sim: unknown command '%s' (see --help)\n", argv[1]);
     return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    return said(command(argc, argv));
 }

@@ -8,6 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#define TAIL_MAX  1000000    /* events kept for a report */
+#define SEEDS_MAX 1000000000 /* of one sweep, which remembers a number for each */
+
 static bool parse_u64(const char *text, uint64_t *v)
 {
     char *end;
@@ -15,7 +18,8 @@ static bool parse_u64(const char *text, uint64_t *v)
     if (text[0] < '0' || text[0] > '9') {
         return false;
     }
-    *v = strtoull(text, &end, 0);
+    bool hex = text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
+    *v = strtoull(text, &end, hex ? 16 : 10); /* never octal: a .seed file knows none */
     return errno == 0 && *end == '\0';
 }
 
@@ -28,7 +32,7 @@ static bool parse_range(const char *text, uint64_t *first, uint64_t *last)
         *first = 0;
         bool ok = parse_u64(text, last) && *last > 0;
         *last -= ok;
-        return ok;
+        return ok && *last < SEEDS_MAX;
     }
     size_t n = (size_t)(dots - text);
     if (n >= sizeof left) {
@@ -36,7 +40,8 @@ static bool parse_range(const char *text, uint64_t *first, uint64_t *last)
     }
     memcpy(left, text, n);
     left[n] = '\0';
-    return parse_u64(left, first) && parse_u64(dots + 2, last) && *first <= *last;
+    return parse_u64(left, first) && parse_u64(dots + 2, last) && *first <= *last &&
+           *last - *first < SEEDS_MAX;
 }
 
 static bool parse_shard(const char *text, uint64_t *i, uint64_t *n)
@@ -107,6 +112,9 @@ static bool take(struct simargs *a, const struct option *o, const char *value)
         if (o->at == offsetof(struct simargs, jobs)) {
             a->jobs = n > 0 && n <= 256 ? (unsigned)n : 0;
             return a->jobs > 0;
+        }
+        if (o->at == offsetof(struct simargs, tail) && n > TAIL_MAX) {
+            return false;
         }
         *(uint64_t *)(void *)(base + o->at) = n;
         a->have_seed = a->have_seed || o->at == offsetof(struct simargs, seed);

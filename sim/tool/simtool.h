@@ -27,8 +27,7 @@ struct simargs {
     bool hashes;
     bool quiet;
     bool full_trace;
-    bool no_probe_check; /* unreached probes do not fail a sweep */
-    bool check_probes;
+    bool check_probes;  /* unreached probes fail a sweep */
     bool first_failure; /* a sweep ends with its first failing seed, in their order */
     uint64_t tail;      /* events shown around a failure */
     uint64_t max_runs;  /* of shrink */

@@ -213,13 +213,15 @@ static void junit_case(struct sweep *s, const struct row *r)
     }
     (void)fprintf(s->junit, "  <testcase name=\"seed %" PRIu64 "\" time=\"%.3f\"", r->seed,
                   (double)r->wall_ns / 1e9);
-    if (r->result.ok) {
+    if (r->result.ok && !r->result.unknown) {
         (void)fprintf(s->junit, "/>\n");
         return;
     }
-    (void)fprintf(s->junit, "><failure message=\"%s\"><![CDATA[", r->result.failure.class);
+    (void)fprintf(s->junit, "><failure message=\"%s\"><![CDATA[",
+                  r->result.ok ? "unknown" : r->result.failure.class);
     for (const char *p = r->result.failure.text; *p != '\0'; p++) {
-        (void)fputc(*p == ']' ? ')' : *p, s->junit); /* nothing may end the section */
+        bool plain = (*p >= ' ' && *p <= '~') || *p == '\n';       /* XML knows no other controls */
+        (void)fputc(*p == ']' ? ')' : plain ? *p : '?', s->junit); /* nothing may end the section */
     }
     (void)fprintf(s->junit, "]]></failure></testcase>\n");
 }
@@ -540,6 +542,10 @@ int sweep_command(const struct simargs *a)
 {
     struct sweep s;
     struct plan check;
+    if (a->what != NULL) {
+        (void)fprintf(stderr, "tinykv-sim: sweep takes --seeds A..B, not '%s'\n", a->what);
+        return EXIT_USAGE;
+    }
     int code = simargs_plan_of_seed(a, a->first, &check);
     if (code != EXIT_FINE) {
         return code;
