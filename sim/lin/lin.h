@@ -256,6 +256,13 @@ void lin_verdict_release(struct lin_verdict *v);
 struct lin_key_engine;
 struct lin_pending;
 
+/* A call or return that is to come. */
+struct lin_event {
+    int64_t time;
+    uint64_t order; /* among those at one time */
+    struct lin_pending *pending;
+};
+
 /* A checker that is fed operations as they complete and forgets what is decided. Its memory is
  * bounded by the operations that overlap one which is still open, and by the keys.
  *
@@ -269,7 +276,7 @@ struct lin_online {
     size_t engine_cap;
     uint32_t *zeros; /* as many as there are keys */
     size_t zero_cap;
-    struct lin_pending **queue; /* a heap: calls and returns that are to come */
+    struct lin_event *queue; /* a heap */
     size_t queue_count;
     size_t queue_cap;
     struct lin_pending *spare;

@@ -89,10 +89,11 @@ static enum status invalid(struct err *err, const char *what)
     return ST_INVAL;
 }
 
-static enum status check_step(const struct lin_step *s, bool known, struct err *err)
+static enum status check_step(const struct lin_step *s, enum lin_kind kind, bool known,
+                              struct err *err)
 {
     int64_t n;
-    switch (s->kind) {
+    switch (kind) {
     case LIN_GET:
     case LIN_DEL:
         return ST_OK;
@@ -140,13 +141,11 @@ static enum status check_op(const struct lin_op *op, struct err *err)
         return check_scan(op, err);
     }
     if (op->kind != LIN_BATCH) {
-        struct lin_step one = op->step;
-        one.kind = op->kind;
-        return check_step(&one, op->outcome == LIN_OK, err);
+        return check_step(&op->step, op->kind, op->outcome == LIN_OK, err);
     }
     bool told = op->result_known && op->outcome == LIN_OK;
     for (size_t i = 0; i < op->step_count; i++) {
-        enum status st = check_step(&op->steps[i], told, err);
+        enum status st = check_step(&op->steps[i], op->steps[i].kind, told, err);
         if (st != ST_OK) {
             return st;
         }
@@ -155,18 +154,19 @@ static enum status check_op(const struct lin_op *op, struct err *err)
 }
 
 /* One step as ids. */
-static enum status intern_step(struct lin_history *h, const struct lin_step *s, struct lin_sub *out)
+static enum status intern_step(struct lin_history *h, const struct lin_step *s, enum lin_kind kind,
+                               struct lin_sub *out)
 {
-    *out = (struct lin_sub){.kind = (uint8_t)s->kind, .known = s->result_known};
+    *out = (struct lin_sub){.kind = (uint8_t)kind, .known = s->result_known};
     enum status st = lin_strtab_add(&h->keys, s->key, &out->key);
-    if (st == ST_OK && s->kind != LIN_GET && s->kind != LIN_DEL) {
+    if (st == ST_OK && kind != LIN_GET && kind != LIN_DEL) {
         st = intern_value(h, s->value, &out->value);
     }
-    if (st == ST_OK && s->kind == LIN_CAS) {
+    if (st == ST_OK && kind == LIN_CAS) {
         st = intern_value(h, s->expect, &out->expect);
         out->result = s->result_true ? 1 : 0;
     }
-    if (st == ST_OK && (s->kind == LIN_GET || s->kind == LIN_INCR) && s->result_known) {
+    if (st == ST_OK && (kind == LIN_GET || kind == LIN_INCR) && s->result_known) {
         st = intern_value(h, s->result, &out->result);
     }
     return st;
@@ -189,7 +189,8 @@ static enum status intern_list(struct lin_history *h, const struct lin_op *op, s
             got.result = (struct lin_value){true, op->pairs[i].value};
         }
         struct lin_sub *sub = &h->subs[h->sub_count + i];
-        st = intern_step(h, scan ? &got : &op->steps[i], sub);
+        const struct lin_step *from = scan ? &got : &op->steps[i];
+        st = intern_step(h, from, from->kind, sub);
         if (st != ST_OK) {
             return st;
         }
@@ -208,10 +209,11 @@ static enum status intern_list(struct lin_history *h, const struct lin_op *op, s
 static enum status intern_single(struct lin_history *h, const struct lin_op *op,
                                  struct lin_rec *rec)
 {
-    struct lin_step one = op->step;
-    one.kind = op->kind;
     struct lin_sub sub;
-    enum status st = intern_step(h, &one, &sub);
+    enum status st = intern_step(h, &op->step, op->kind, &sub);
+    if (st != ST_OK) {
+        return st;
+    }
     rec->key = sub.key;
     rec->value = sub.value;
     rec->expect = sub.expect;
@@ -234,39 +236,53 @@ static enum status reserve_meta(struct lin_history *h, const struct lin_op *op)
     return st;
 }
 
-enum status lin_history_add(struct lin_history *h, const struct lin_op *op, struct err *err)
+enum status lin_history_record(struct lin_history *h, const struct lin_op *op, struct lin_rec *rec,
+                               struct err *err)
 {
     enum status st = check_op(op, err);
     if (st != ST_OK) {
         return st;
     }
-    if (h->count >= UINT32_MAX - 1 ||
-        h->sub_count + op->step_count + op->pair_count >= UINT32_MAX) {
+    if (h->sub_count + op->step_count + op->pair_count >= UINT32_MAX) {
         return ST_TOOBIG;
     }
-    struct lin_rec rec = {.call = op->call,
-                          .ret = op->ret,
-                          .line = op->line,
-                          .kind = (uint8_t)op->kind,
-                          .outcome = (uint8_t)op->outcome,
-                          .known = op->result_known};
-    st = lin_strtab_add(&h->clients, slice_of(&op->client, sizeof op->client), &rec.client);
-    if (st == ST_OK) {
-        st = lin_grow(h->mem, &h->ops, &h->cap, h->count + 1, sizeof *h->ops);
+    *rec = (struct lin_rec){.call = op->call,
+                            .ret = op->ret,
+                            .line = op->line,
+                            .kind = (uint8_t)op->kind,
+                            .outcome = (uint8_t)op->outcome,
+                            .known = op->result_known};
+    bool list = op->kind == LIN_SCAN || op->kind == LIN_BATCH;
+    st = list ? intern_list(h, op, rec) : intern_single(h, op, rec);
+    return st == ST_OK ? ST_OK : err_status(err, st, "cannot add the operation");
+}
+
+enum status lin_history_add(struct lin_history *h, const struct lin_op *op, struct err *err)
+{
+    if (h->count >= UINT32_MAX - 1) {
+        return ST_TOOBIG;
     }
+    size_t had_subs = h->sub_count;
+    enum status st = lin_grow(h->mem, &h->ops, &h->cap, h->count + 1, sizeof *h->ops);
     if (st == ST_OK) {
         st = reserve_meta(h, op);
     }
-    if (st == ST_OK) {
-        bool list = op->kind == LIN_SCAN || op->kind == LIN_BATCH;
-        st = list ? intern_list(h, op, &rec) : intern_single(h, op, &rec);
-    }
     if (st != ST_OK) {
+        return err_status(err, st, "cannot add the operation");
+    }
+    struct lin_rec *rec = &h->ops[h->count];
+    st = lin_history_record(h, op, rec, err);
+    if (st != ST_OK) {
+        return st;
+    }
+    st = lin_strtab_add(&h->clients, slice_of(&op->client, sizeof op->client), &rec->client);
+    if (st != ST_OK) {
+        h->sub_count = had_subs;
         return err_status(err, st, "cannot add the operation");
     }
     if (h->meta != NULL) {
         h->meta[h->count] = (struct lin_meta){op->index, op->node};
     }
-    h->ops[h->count++] = rec;
+    h->count++;
     return ST_OK;
 }

@@ -6,7 +6,8 @@
 #include "sim/lin/lin_search.h"
 
 #define SLOTS_FIRST    64
-#define VALUES_FIRST   65536
+#define VALUES_FIRST   4096 /* few enough for their tables to stay in the nearest caches */
+#define RETURN_BIT     ((uint64_t)1 << 63) /* of two events at one time, calls come first */
 #define STEPS_DEFAULT  200000u
 #define MEMORY_DEFAULT ((size_t)64 << 20)
 
@@ -18,7 +19,6 @@ struct lin_pending {
     uint32_t sub_count;
     uint32_t slot;
     uint64_t number;
-    int64_t time; /* of the event it waits for */
     bool called;
 };
 
@@ -95,13 +95,17 @@ static enum status engine_make(struct lin_online *o, uint32_t key, struct lin_ke
 static enum status engine_of(struct lin_online *o, uint32_t key, struct lin_key_engine **out)
 {
     size_t had = o->engine_cap;
+    if (key < had && o->engines[key] != NULL) {
+        *out = o->engines[key];
+        return ST_OK;
+    }
     enum status st =
         lin_grow(o->mem, &o->engines, &o->engine_cap, o->h.keys.count, sizeof *o->engines);
     for (size_t i = had; st == ST_OK && i < o->engine_cap; i++) {
         o->engines[i] = NULL;
     }
-    if (st != ST_OK || o->engines[key] != NULL) {
-        *out = st == ST_OK ? o->engines[key] : NULL;
+    *out = NULL;
+    if (st != ST_OK) {
         return st;
     }
     struct lin_key_engine *e = mem_zalloc(o->mem, sizeof *e);
@@ -117,42 +121,48 @@ static enum status engine_of(struct lin_online *o, uint32_t key, struct lin_key_
 
 /* ---- the heap of events: earlier first, calls before returns ---- */
 
-static bool sooner(const struct lin_pending *a, const struct lin_pending *b)
+/* Without a branch: which is sooner is anybody's guess. */
+static bool sooner(const struct lin_event *a, const struct lin_event *b)
 {
-    if (a->time != b->time) {
-        return a->time < b->time;
-    }
-    return a->called != b->called ? !a->called : a->number < b->number;
+    unsigned before = a->time < b->time;
+    unsigned equal = a->time == b->time;
+    unsigned first = a->order < b->order;
+    return (before | (equal & first)) != 0;
 }
 
-static void sift_up(struct lin_online *o, size_t at)
+static struct lin_event event_of(struct lin_pending *p)
 {
-    struct lin_pending *p = o->queue[at];
-    while (at > 0 && sooner(p, o->queue[(at - 1) / 2])) {
+    return p->called ? (struct lin_event){p->rec.ret, p->number | RETURN_BIT, p}
+                     : (struct lin_event){p->rec.call, p->number, p};
+}
+
+static void sift_up(struct lin_online *o, size_t at, struct lin_event e)
+{
+    while (at > 0 && sooner(&e, &o->queue[(at - 1) / 2])) {
         o->queue[at] = o->queue[(at - 1) / 2];
         at = (at - 1) / 2;
     }
-    o->queue[at] = p;
+    o->queue[at] = e;
 }
 
-static void sift_down(struct lin_online *o)
+/* Puts the event where the first one was. */
+static void sift_down(struct lin_online *o, struct lin_event e)
 {
-    struct lin_pending *p = o->queue[0];
     size_t at = 0;
     for (;;) {
         size_t child = 2 * at + 1;
         if (child >= o->queue_count) {
             break;
         }
-        bool right = child + 1 < o->queue_count && sooner(o->queue[child + 1], o->queue[child]);
-        child += right ? 1 : 0;
-        if (!sooner(o->queue[child], p)) {
+        size_t other = child + 1 < o->queue_count ? child + 1 : child;
+        child += sooner(&o->queue[other], &o->queue[child]) ? 1 : 0;
+        if (!sooner(&o->queue[child], &e)) {
             break;
         }
         o->queue[at] = o->queue[child];
         at = child;
     }
-    o->queue[at] = p;
+    o->queue[at] = e;
 }
 
 static enum status queue_push(struct lin_online *o, struct lin_pending *p)
@@ -160,17 +170,16 @@ static enum status queue_push(struct lin_online *o, struct lin_pending *p)
     enum status st =
         lin_grow(o->mem, &o->queue, &o->queue_cap, o->queue_count + 1, sizeof *o->queue);
     if (st == ST_OK) {
-        o->queue[o->queue_count] = p;
-        sift_up(o, o->queue_count++);
+        sift_up(o, o->queue_count++, event_of(p));
     }
     return st;
 }
 
 static void queue_pop(struct lin_online *o)
 {
-    o->queue[0] = o->queue[--o->queue_count];
+    struct lin_event last = o->queue[--o->queue_count];
     if (o->queue_count > 0) {
-        sift_down(o);
+        sift_down(o, last);
     }
 }
 
@@ -216,7 +225,6 @@ static enum status enqueue(struct lin_online *o, const struct lin_rec *rec, uint
     p->rec = *rec;
     p->rec.key = key;
     p->number = o->taken;
-    p->time = rec->call;
     enum status st = ST_OK;
     bool listed = false;
     for (uint32_t i = 0; rec->kind >= LIN_SCAN && i < rec->result && st == ST_OK; i++) {
@@ -270,20 +278,15 @@ static enum status enqueue_list(struct lin_online *o, const struct lin_rec *rec)
 
 enum status lin_online_take(struct lin_online *o, const struct lin_op *op, struct err *err)
 {
-    struct lin_op plain = *op;
-    plain.client = 0; /* of no interest here, and their table would only grow */
-    plain.index = 0;
-    plain.node = -1;
     if (op->call < o->horizon) {
         err_set(err, "the operation was called before the horizon");
         return ST_INVAL;
     }
-    enum status st = lin_history_add(&o->h, &plain, err);
+    struct lin_rec rec;
+    enum status st = lin_history_record(&o->h, op, &rec, err);
     if (st != ST_OK) {
         return st;
     }
-    struct lin_rec rec = o->h.ops[0];
-    o->h.count = 0;
     if (!lin_split_idle(&o->h, &rec)) {
         st = rec.kind >= LIN_SCAN ? enqueue_list(o, &rec) : enqueue(o, &rec, rec.key);
     }
@@ -305,6 +308,9 @@ static void compact_subs(struct lin_key_engine *e)
 static enum status zeros_for(struct lin_online *o)
 {
     size_t had = o->zero_cap;
+    if (had >= o->h.keys.count) {
+        return ST_OK;
+    }
     enum status st = lin_grow(o->mem, &o->zeros, &o->zero_cap, o->h.keys.count, sizeof *o->zeros);
     for (size_t i = had; st == ST_OK && i < o->zero_cap; i++) {
         o->zeros[i] = 0;
@@ -451,11 +457,13 @@ static enum status forget_values(struct lin_online *o)
         st = o->engines[k] != NULL ? keep_engine(&old, &fresh, o->engines[k]) : ST_OK;
     }
     for (size_t i = 0; i < o->queue_count && st == ST_OK; i++) {
-        st = keep_pending(&old, &fresh, o->queue[i]);
+        st = keep_pending(&old, &fresh, o->queue[i].pending);
     }
     lin_strtab_release(&old);
     o->h.values = fresh;
-    o->values_max = fresh.count * 2u > VALUES_FIRST ? fresh.count * 2u : VALUES_FIRST;
+    o->values_max = fresh.count * (size_t)2 > VALUES_FIRST ? fresh.count * (size_t)2 : VALUES_FIRST;
+    /* A round looks at every key, so it has to be worth that. */
+    o->values_max = o->values_max > o->engine_cap ? o->values_max : o->engine_cap;
     return st;
 }
 
@@ -469,23 +477,22 @@ static enum status on_event(struct lin_online *o, struct lin_pending *p)
     if (st == ST_OK && !e->given_up) {
         st = p->called ? on_return(o, e, p) : on_call(o, e, p);
     }
-    queue_pop(o);
     if (last) {
+        queue_pop(o);
         pending_free(o, p);
         return st;
     }
     p->called = true;
-    p->time = p->rec.ret;
-    enum status pushed = queue_push(o, p); /* there is room: one was just taken out */
-    return st == ST_OK ? pushed : st;
+    sift_down(o, event_of(p));
+    return st;
 }
 
 enum status lin_online_advance(struct lin_online *o, int64_t horizon)
 {
     enum status st = ST_OK;
     o->horizon = horizon > o->horizon ? horizon : o->horizon;
-    while (st == ST_OK && o->queue_count > 0 && o->queue[0]->time < o->horizon) {
-        st = on_event(o, o->queue[0]);
+    while (st == ST_OK && o->queue_count > 0 && o->queue[0].time < o->horizon) {
+        st = on_event(o, o->queue[0].pending);
     }
     if (st == ST_OK && o->h.values.count > o->values_max) {
         st = forget_values(o);
@@ -511,7 +518,7 @@ void lin_online_release(struct lin_online *o)
         engine_free(o, o->engines[k]);
     }
     for (size_t i = 0; i < o->queue_count; i++) {
-        pending_free(o, o->queue[i]);
+        pending_free(o, o->queue[i].pending);
     }
     while (o->spare != NULL) {
         struct lin_pending *p = o->spare;

@@ -71,6 +71,11 @@ NODISCARD enum status lin_grow(struct mem *mem, void *array, size_t *cap, size_t
  * in *order when they are in that order already. The caller releases it. */
 NODISCARD enum status lin_sort_calls(const struct lin_history *h, uint32_t **order);
 
+/* Checks the operation and stores its keys, values and parts, all but the operation itself, its
+ * client, and its meta data: those are for the caller. Statuses as lin_history_add. */
+NODISCARD enum status lin_history_record(struct lin_history *h, const struct lin_op *op,
+                                         struct lin_rec *rec, struct err *err);
+
 /* ---- for people ---- */
 
 /* Appends what the operation did, without client and times: `put k "v1"`. */

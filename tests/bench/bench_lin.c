@@ -1,6 +1,6 @@
 /* bench_lin.c - the checker's speed against the figures of the histories' README.
  *
- *     bench_lin [HISTORIES [GENERATOR]]     (defaults: $LIN_HISTORIES, $LIN_GEN)
+ *     bench_lin [HISTORIES [GENERATOR [NAME]]]     (defaults: $LIN_HISTORIES, $LIN_GEN, all)
  *
  * One line a data set: name, operations, milliseconds to parse, milliseconds to check (median of
  * the rounds), porcupine's milliseconds on its two-core machine, and the ratio. Nanoseconds an
@@ -172,6 +172,22 @@ static struct lin_op op_of(const struct lin_history *h, const struct lin_rec *r)
     return op;
 }
 
+static double online_ms(const struct lin_op *ops, const int64_t *horizons, size_t count,
+                        enum lin_result *result)
+{
+    struct lin_online o;
+    lin_online_init(&o, &mem, NULL);
+    double start = now_ms();
+    for (size_t i = 0; i < count; i++) {
+        must(lin_online_take(&o, &ops[i], NULL) == ST_OK, "an operation was refused");
+        must(lin_online_advance(&o, horizons[i + 1]) == ST_OK, "out of memory");
+    }
+    double ms = now_ms() - start;
+    *result = o.result;
+    lin_online_release(&o);
+    return ms;
+}
+
 /* Feeds the operations of a history without scans and batches in the order in which they end. */
 static void online(const char *name, const struct lin_history *h)
 {
@@ -189,17 +205,17 @@ static void online(const char *name, const struct lin_history *h)
         ops[i] = op_of(h, &h->ops[keys[i].item]);
         horizons[i] = ops[i].call < horizons[i + 1] ? ops[i].call : horizons[i + 1];
     }
-    struct lin_online o;
-    lin_online_init(&o, &mem, NULL);
-    double start = now_ms();
-    for (size_t i = 0; i < h->count; i++) {
-        must(lin_online_take(&o, &ops[i], NULL) == ST_OK, "an operation was refused");
-        must(lin_online_advance(&o, horizons[i + 1]) == ST_OK, "out of memory");
+    double times[ROUNDS_MAX];
+    double begin = now_ms();
+    enum lin_result result = LIN_UNKNOWN;
+    int n = 0;
+    while (n < ROUNDS_MAX && (n < 3 || now_ms() - begin < 250)) {
+        times[n++] = online_ms(ops, horizons, h->count, &result);
     }
-    double ms = now_ms() - start;
-    printf("online %-15s ops %8zu ms %9.2f mops_s %6.2f verdict %s\n", name, h->count, ms,
-           (double)h->count / ms / 1e3, lin_result_text(o.result));
-    lin_online_release(&o);
+    double ms = median(times, n);
+    printf("online %-15s ops %8zu ms %9.2f mops_s %6.2f goal 4 %s verdict %s\n", name, h->count, ms,
+           (double)h->count / ms / 1e3, (double)h->count / ms >= 4e3 ? "met" : "MISSED",
+           lin_result_text(result));
     free(keys);
     free(ops);
     free(horizons);
@@ -262,6 +278,9 @@ int main(int argc, char **argv)
     (void)setvbuf(stdout, NULL, _IOLBF, 4096);
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
         const struct set *s = &sets[i];
+        if (argc > 3 && strcmp(argv[3], s->name) != 0) {
+            continue;
+        }
         if (s->files != NULL ? dir == NULL : gen == NULL) {
             printf("%-15s skipped: %s\n", s->name,
                    s->files != NULL ? "no histories" : "no generator");
