@@ -53,21 +53,16 @@ static void make_ready(struct task *t)
 
 /* ---- policies ---- */
 
-/* Index of the ready task with the least (or greatest) ready_tie, `starved` left out if possible.
- */
-static size_t by_age(const struct sched *s, bool oldest, uint32_t starved)
+/* Index of the ready task with the least (or greatest) ready_tie. */
+static size_t by_age(const struct sched *s, bool oldest)
 {
-    size_t best = SIZE_MAX;
-    for (size_t i = 0; i < s->ready_count; i++) {
-        const struct task *t = s->ready[i];
-        if (t->id == starved) {
-            continue;
-        }
-        if (best == SIZE_MAX || (t->ready_tie < s->ready[best]->ready_tie) == oldest) {
+    size_t best = 0;
+    for (size_t i = 1; i < s->ready_count; i++) {
+        if ((s->ready[i]->ready_tie < s->ready[best]->ready_tie) == oldest) {
             best = i;
         }
     }
-    return best == SIZE_MAX ? 0 : best;
+    return best;
 }
 
 static size_t by_priority(const struct sched *s)
@@ -92,9 +87,9 @@ static size_t pick(struct sched *s)
         return by_priority(s);
     case SCHED_BLOCK:
     case SCHED_LABELS:
-        return by_age(s, true, 0);
+        return by_age(s, true);
     case SCHED_LIFO:
-        return by_age(s, false, 0);
+        return by_age(s, false);
     case SCHED_STARVE: {
         size_t at = (size_t)choose(&s->stream, s->ready_count);
         bool spare = s->ready[at]->id == s->starved && s->now < s->starve_until;
@@ -339,7 +334,7 @@ static bool gives_way(struct sched *s, enum sched_point why)
 void task_point(struct sched *s, enum sched_point why)
 {
     if (gives_way(s, why)) {
-        ready_add(s, s->current);
+        make_ready(s->current);
         fiber_suspend(s->current->fiber);
     }
 }

@@ -23,7 +23,7 @@ enum sched_policy {
     SCHED_RANDOM, /* any ready task, at every point */
     SCHED_PCT,    /* random priorities, lowered at a few drawn steps */
     SCHED_BLOCK,  /* first come, first served; runs until it blocks */
-    SCHED_STARVE, /* one task runs only when nothing else can, for a bounded time */
+    SCHED_STARVE, /* one task is not picked while others are ready, for a bounded time */
     SCHED_LIFO,   /* the latest to become ready */
     SCHED_LABELS, /* as SCHED_BLOCK, but random at labelled yields */
     SCHED_POLICIES
