@@ -484,12 +484,12 @@ static enum status make_must(struct lin_prog *p)
 {
     struct tally t = {.owed = &p->owed};
     lin_map_init(&t.pairs, p->mem);
-    p->sub_seen = mem_zalloc(p->mem, (p->sub_count + 1) * sizeof *p->sub_seen);
-    enum status st = p->sub_seen != NULL ? ST_OK : ST_NOMEM;
     bool easy = p->key_count == 1 && p->slot_count <= EASY_SLOTS;
     if (easy || makes_values(p)) {
-        return st;
+        return ST_OK;
     }
+    p->sub_seen = mem_zalloc(p->mem, (p->sub_count + 1) * sizeof *p->sub_seen);
+    enum status st = p->sub_seen != NULL ? ST_OK : ST_NOMEM;
     for (uint32_t k = 0; k < p->key_count && st == ST_OK; k++) {
         st = count_writer(&t, k, p->init[k]);
     }

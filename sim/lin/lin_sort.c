@@ -4,7 +4,8 @@
 #include <stdbool.h>
 #include <string.h>
 
-#define SMALL 48 /* below this, insertion sort is quicker */
+#define SMALL 48   /* below this, insertion sort is quicker */
+#define FEW   1024 /* below this, passes by fewer bits are */
 
 static void insertion(struct lin_key *keys, size_t count)
 {
@@ -18,21 +19,23 @@ static void insertion(struct lin_key *keys, size_t count)
     }
 }
 
-/* One stable pass by 11 bits. */
-static void pass(const struct lin_key *from, struct lin_key *to, size_t count, int shift)
+/* One stable pass by `bits` bits, at most 11. */
+static void pass(const struct lin_key *from, struct lin_key *to, size_t count, int shift, int bits)
 {
-    size_t starts[2048] = {0};
+    size_t starts[2048];
+    size_t digits = (size_t)1 << bits;
+    memset(starts, 0, digits * sizeof *starts);
     for (size_t i = 0; i < count; i++) {
-        starts[from[i].key >> shift & 2047]++;
+        starts[from[i].key >> shift & (digits - 1)]++;
     }
     size_t sum = 0;
-    for (int d = 0; d < 2048; d++) {
+    for (size_t d = 0; d < digits; d++) {
         size_t n = starts[d];
         starts[d] = sum;
         sum += n;
     }
     for (size_t i = 0; i < count; i++) {
-        to[starts[from[i].key >> shift & 2047]++] = from[i];
+        to[starts[from[i].key >> shift & (digits - 1)]++] = from[i];
     }
 }
 
@@ -57,11 +60,12 @@ enum status lin_sort(struct mem *mem, struct lin_key *keys, size_t count)
     }
     struct lin_key *from = keys;
     struct lin_key *to = other;
-    for (int shift = 0; shift < 64; shift += 11) {
-        if ((differ >> shift & 2047) == 0) {
+    int bits = count < FEW ? 8 : 11; /* the counters cost as much as so many keys */
+    for (int shift = 0; shift < 64; shift += bits) {
+        if ((differ >> shift & ((1u << bits) - 1)) == 0) {
             continue;
         }
-        pass(from, to, count, shift);
+        pass(from, to, count, shift, bits);
         struct lin_key *swap = from;
         from = to;
         to = swap;

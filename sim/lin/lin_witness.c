@@ -6,7 +6,7 @@
 #define STEPS_EACH   400000u  /* of one try */
 #define STEPS_ALL    8000000u /* of all tries together */
 #define BACK_MAX     64       /* writers looked through for one that ended in time */
-#define WINDOW_FIRST 24       /* operations before the failure that are tried at first */
+#define WINDOW_FIRST 6        /* operations before the failure that are tried at first */
 
 struct finder {
     struct mem *mem;
@@ -406,7 +406,7 @@ static enum status try_windows(struct finder *f, uint32_t last, bool *taken)
 {
     enum status st = ST_OK;
     *taken = false;
-    for (uint32_t n = WINDOW_FIRST; st == ST_OK && !*taken && f->steps < f->steps_max; n *= 4) {
+    for (uint32_t n = WINDOW_FIRST; st == ST_OK && !*taken && f->steps < f->steps_max; n *= 2) {
         memset(f->next, LIN_DROP, f->part->op_count);
         uint32_t from = last >= n ? last - n : 0;
         for (uint32_t i = from; i <= last; i++) {
