@@ -287,6 +287,8 @@ enum status simenv_file_truncate(struct env *e, int fd, uint64_t size)
     }
     simenv_disk_enter(p, DISK_META);
     simenv_disk_wait(p, DISK_META, 0);
+    f = file_for(p, fd, ENV_WRITE); /* the table may have moved meanwhile */
+    CK(f != NULL);                  /* closed under a truncate: a bug of the caller */
     enum status st = simdisk_truncate(p->host->disk, f->ino, size);
     proc_trace(p, TRACE_TRUNCATE, f->name, (uint64_t)fd, size, 0, st);
     simenv_disk_leave(p, DISK_META);
@@ -304,6 +306,8 @@ enum status simenv_file_allocate(struct env *e, int fd, uint64_t offset, uint64_
     }
     simenv_disk_enter(p, DISK_META);
     simenv_disk_wait(p, DISK_META, 0);
+    f = file_for(p, fd, ENV_WRITE); /* the table may have moved meanwhile */
+    CK(f != NULL);                  /* closed under an allocate: a bug of the caller */
     enum status st = simdisk_allocate(p->host->disk, f->ino, offset, size, keep_size);
     proc_trace(p, TRACE_ALLOCATE, f->name, (uint64_t)fd, offset, size, st);
     simenv_disk_leave(p, DISK_META);

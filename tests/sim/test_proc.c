@@ -341,7 +341,50 @@ static void test_proc__same_seed_same_trace(void)
     EXPECT(hash_of_run(9, 0) != hash_of_run(10, 0));
 }
 
+static void truncate_it(void *arg)
+{
+    struct shared *s = arg;
+    const struct env_vt *vt = s->env->vt;
+    s->late = vt->file_truncate(s->env, 0, 5) != ST_OK || vt->file_allocate(s->env, 0, 0, 7, false);
+}
+
+/* Opens files, so that the table of descriptors moves, while a thread's truncate is under way. */
+static int table_main(struct env *env, int argc, char **argv)
+{
+    struct shared *s = proc_of(env)->user;
+    uint64_t size = 0;
+    int fd;
+    (void)argc;
+    (void)argv;
+    s->env = env;
+    bool ok = env_file_open(env, "a", ENV_WRITE | ENV_CREATE, &fd) == ST_OK && fd == 0;
+    ok = ok && env_thread_start(env, &s->threads[0], "cut", truncate_it, s) == ST_OK;
+    for (int i = 0; i < 100 && ok; i++) {
+        ok = env_file_open(env, "b", ENV_WRITE | ENV_CREATE, &fd) == ST_OK;
+    }
+    env_thread_join(env, &s->threads[0]);
+    ok = ok && !s->late && env_file_size(env, 0, &size) == ST_OK && size == 7;
+    for (; fd >= 0; fd--) {
+        (void)env_fd_close(env, fd); /* each of them is open */
+    }
+    return ok ? 0 : 1;
+}
+
+static void test_proc__the_table_of_descriptors_may_move(void)
+{
+    for (uint64_t seed = 0; seed < 30; seed++) {
+        struct simtest t;
+        struct shared s = {0};
+        simtest_open(&t, seed);
+        struct proc *p = simtest_start(&t, t.host, "table", table_main, &s);
+        EXPECT(simtest_run(&t));
+        EXPECT(p->exit_code == 0);
+        simtest_close(&t);
+    }
+}
+
 TAP_MAIN({
+    RUN(test_proc__the_table_of_descriptors_may_move);
     RUN(test_proc__mutex_excludes_under_every_policy);
     RUN(test_proc__conditions_wake_and_time_out);
     RUN(test_proc__deadlock_is_reported_with_who_waits);
