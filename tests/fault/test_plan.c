@@ -151,7 +151,43 @@ static void test_plan__set_names_what_is_wrong(void)
     plan_release(&p);
 }
 
+/* A copy has what the first has, and its own memory for it. */
+static void test_plan__a_copy_stands_alone(void)
+{
+    struct plan a, b;
+    plan_init(&a, simmem(), 9);
+    EXPECT(plan_skip(&a, &a.ops, (struct plan_range){0, 1, 2}) == ST_OK);
+    EXPECT(plan_skip(&a, &a.events, (struct plan_range){0, 4, 5}) == ST_OK);
+    EXPECT(plan_copy(&a, &b) == ST_OK);
+    EXPECT(same_skips(&a.ops, &b.ops));
+    EXPECT(same_skips(&a.events, &b.events));
+    plan_release(&a);
+    EXPECT(plan_skip(&b, &b.ops, (struct plan_range){0, 7, 7}) == ST_OK);
+    EXPECT(plan_skips(&b.ops, 0, 1) && plan_skips(&b.ops, 0, 7));
+    EXPECT(plan_skips(&b.events, 0, 5) && !plan_skips(&b.events, 0, 6));
+    plan_release(&b);
+}
+
+/* LOG(2, 64) of keys: both ends are reached, and nothing beyond. */
+static void test_plan__a_draw_by_magnitude_keeps_its_bounds(void)
+{
+    uint64_t least = UINT64_MAX, greatest = 0;
+    for (uint64_t seed = 0; seed < 3000; seed++) {
+        struct plan p;
+        plan_init(&p, simmem(), seed);
+        plan_draw(&p);
+        uint64_t keys = plan_get(&p, PLAN_KEYS);
+        least = keys < least ? keys : least;
+        greatest = keys > greatest ? keys : greatest;
+        plan_release(&p);
+    }
+    EXPECT(least == 2);
+    EXPECT(greatest == 64);
+}
+
 TAP_MAIN({
+    RUN(test_plan__a_copy_stands_alone);
+    RUN(test_plan__a_draw_by_magnitude_keeps_its_bounds);
     RUN(test_plan__draws_stay_within_limits);
     RUN(test_plan__every_seed_has_its_own_faults);
     RUN(test_plan__text_round_trips);
