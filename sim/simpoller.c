@@ -117,7 +117,11 @@ enum status simpoller_set(struct simpoller *p, struct simsock *s, unsigned inter
     i->mask = interest;
     i->token = token;
     i->arrived = 0;
-    interest_notify(i, simsock_ready(s)); /* what is ready already counts as arriving */
+    unsigned now = simsock_ready(s);
+    if (s->state == SOCK_OPEN && (now & ENV_OUT) == 0 && (interest & ENV_OUT) != 0) {
+        s->wants_room = true; /* a write that just filled the buffer did not ask */
+    }
+    interest_notify(i, now); /* what is ready already counts as arriving */
     return ST_OK;
 }
 

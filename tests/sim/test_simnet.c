@@ -407,7 +407,38 @@ static void test_simnet__edges_are_reported_once(void)
     simtest_close(&t);
 }
 
+/* Fills the buffer to its last byte, so that no write was ever cut short, then waits for room. */
+static int filler_main(struct env *env, int argc, char **argv)
+{
+    static const char piece[65536];
+    struct talk *t = proc_of(env)->user;
+    struct env_slice part = {piece, sizeof piece};
+    size_t put = 0;
+    int fd = -1;
+    (void)argc;
+    (void)argv;
+    env_sleep_until(env, env_clock_mono(env) + MS);
+    t->connected = connect_to(env, &server_addr, &fd);
+    bool ok = t->connected == ST_OK && env_sock_write(env, fd, &part, 1, &put) == ST_OK &&
+              put == sizeof piece && wait_for(env, fd, ENV_OUT, 1000) == ST_OK;
+    (void)env_fd_close(env, fd);
+    return ok ? 0 : 1;
+}
+
+static void test_simnet__room_after_an_exact_fill_is_told(void)
+{
+    struct simtest t;
+    struct talk talk = {0};
+    simtest_open(&t, 5);
+    (void)simtest_start(&t, t.host, "server", reader_main, &talk);
+    struct proc *p = simtest_start(&t, world_host(&t.world, NULL), "filler", filler_main, &talk);
+    EXPECT(simtest_run(&t));
+    EXPECT(p->exit_code == 0);
+    simtest_close(&t);
+}
+
 TAP_MAIN({
+    RUN(test_simnet__room_after_an_exact_fill_is_told);
     RUN(test_simnet__streams_arrive_whole);
     RUN(test_simnet__nobody_listens);
     RUN(test_simnet__no_such_host);
