@@ -538,6 +538,49 @@ static bool sweep_open(struct sweep *s, const struct simargs *a)
     return true;
 }
 
+/* Works on a half-opened one too. False when the report could not be written whole. */
+static bool sweep_close(struct sweep *s)
+{
+    bool ok = true;
+    if (s->junit != NULL) {
+        (void)fprintf(s->junit, "</testsuite>\n");
+        ok = fclose(s->junit) == 0;
+    }
+    while (s->ahead.count > 0) {
+        mem_release(simmem(), heap_pop(&s->ahead).item);
+    }
+    heap_release(&s->ahead);
+    mem_release(simmem(), s->workers);
+    mem_release(simmem(), s->shadow_counts);
+    return ok;
+}
+
+static int sweep_all(struct sweep *s)
+{
+    const struct simargs *a = s->a;
+    s->started_ns = wall_clock_ns();
+    for (unsigned w = 0; w < a->jobs; w++) {
+        if (!worker_start(s, w)) {
+            (void)fprintf(stderr, "tinykv-sim: cannot start a worker: %s\n", strerror(errno));
+            return EXIT_TOOL;
+        }
+    }
+    collect(s);
+    bar(s, true);
+    uint64_t median = median_shadows(s);
+    if (a->json) {
+        totals_json(s, median);
+    } else {
+        totals(s, median);
+    }
+    bool short_of =
+        a->check_probes && (unreached_probes(s, false) + unreached_faults(s, false)) > 0;
+    if (s->done < s->total && !s->over) {
+        return EXIT_TOOL;
+    }
+    return s->failed > 0 || s->unknown > 0 || short_of ? EXIT_CHECK : EXIT_FINE;
+}
+
 int sweep_command(const struct simargs *a)
 {
     struct sweep s;
@@ -551,40 +594,6 @@ int sweep_command(const struct simargs *a)
         return code;
     }
     plan_release(&check);
-    if (!sweep_open(&s, a)) {
-        return EXIT_TOOL;
-    }
-    s.started_ns = wall_clock_ns();
-    for (unsigned w = 0; w < a->jobs; w++) {
-        if (!worker_start(&s, w)) {
-            (void)fprintf(stderr, "tinykv-sim: cannot start a worker: %s\n", strerror(errno));
-            return EXIT_TOOL;
-        }
-    }
-    collect(&s);
-    bar(&s, true);
-    uint64_t median = median_shadows(&s);
-    if (a->json) {
-        totals_json(&s, median);
-    } else {
-        totals(&s, median);
-    }
-    bool short_of =
-        a->check_probes && (unreached_probes(&s, false) + unreached_faults(&s, false)) > 0;
-    if (s.junit != NULL) {
-        (void)fprintf(s.junit, "</testsuite>\n");
-        if (fclose(s.junit) != 0) {
-            return EXIT_TOOL;
-        }
-    }
-    while (s.ahead.count > 0) {
-        mem_release(simmem(), heap_pop(&s.ahead).item);
-    }
-    heap_release(&s.ahead);
-    mem_release(simmem(), s.workers);
-    mem_release(simmem(), s.shadow_counts);
-    if (s.done < s.total && !s.over) {
-        return EXIT_TOOL;
-    }
-    return s.failed > 0 || s.unknown > 0 || short_of ? EXIT_CHECK : EXIT_FINE;
+    code = sweep_open(&s, a) ? sweep_all(&s) : EXIT_TOOL;
+    return sweep_close(&s) ? code : EXIT_TOOL;
 }
