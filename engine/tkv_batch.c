@@ -75,9 +75,9 @@ enum tkv_status tkv_batch_walk(const void *data, size_t size, tkv_batch_fn *each
     enum status st = batch_walk_init(&w, slice_of(data, size));
     while (st == ST_OK && more) {
         st = batch_walk_next(&w, &e, &more);
-        /* an empty value is not a missing one: callers tell a delete by NULL */
-        const void *value = e.type == BATCH_DELETE ? NULL : e.value.data;
-        if (st == ST_OK && more && !each(arg, e.key.data, e.key.size, value, e.value.size)) {
+        struct tkv_change change = {
+            (enum tkv_change_type)e.type, {e.key.data, e.key.size}, {e.value.data, e.value.size}};
+        if (st == ST_OK && more && !each(arg, &change)) {
             break;
         }
     }

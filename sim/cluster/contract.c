@@ -112,19 +112,21 @@ static void undo_push(struct contract *c, const struct contract_cell *cell)
         (struct contract_undo){cell->key_a, cell->key_b, cell->present, cell->entry};
 }
 
-static bool apply_change(void *arg, const void *key, size_t key_size, const void *value,
-                         size_t value_size)
+static bool apply_change(void *arg, const struct tkv_change *change)
 {
     struct contract *c = arg;
-    uint64_t a = hash_bytes(3, key, key_size) | 1;
-    uint64_t b = hash_bytes(4, key, key_size);
+    CK(change->type != TKV_DELETE_RANGE); /* no command makes one */
+    bool put = change->type == TKV_PUT;
+    struct slice key = slice_of(change->key.data, change->key.size);
+    uint64_t a = hash_bytes(3, key.data, key.size) | 1;
+    uint64_t b = hash_bytes(4, key.data, key.size);
     struct contract_cell *cell = cell_of(c, a, b);
     struct contract_hash entry = {0, 0};
-    if (value != NULL) {
-        contract_hash_add(&entry, slice_of(key, key_size), slice_of(value, value_size), 1);
+    if (put) {
+        contract_hash_add(&entry, key, slice_of(change->value.data, change->value.size), 1);
     }
     undo_push(c, cell);
-    cell_set(c, cell, value != NULL, entry);
+    cell_set(c, cell, put, entry);
     return true;
 }
 
@@ -193,11 +195,10 @@ struct torn {
     bool found;
 };
 
-static bool step_and_look(void *arg, const void *key, size_t key_size, const void *value,
-                          size_t value_size)
+static bool step_and_look(void *arg, const struct tkv_change *change)
 {
     struct torn *t = arg;
-    (void)apply_change(&t->scratch, key, key_size, value, value_size);
+    (void)apply_change(&t->scratch, change);
     t->found = t->found || hash_same(t->scratch.state, t->wanted);
     return true;
 }
@@ -337,13 +338,12 @@ struct lookup {
     struct slice missing; /* in a search for a key that the view lacks */
 };
 
-static bool lookup_change(void *arg, const void *key, size_t key_size, const void *value,
-                          size_t value_size)
+static bool lookup_change(void *arg, const struct tkv_change *change)
 {
     struct lookup *l = arg;
-    if (slice_equal(l->key, slice_of(key, key_size))) {
-        l->present = value != NULL;
-        l->value = slice_of(value, value_size);
+    if (slice_equal(l->key, slice_of(change->key.data, change->key.size))) {
+        l->present = change->type == TKV_PUT;
+        l->value = slice_of(change->value.data, change->value.size);
     }
     return true;
 }
@@ -368,13 +368,10 @@ struct missing {
     bool found;
 };
 
-static bool check_present(void *arg, const void *key, size_t key_size, const void *value,
-                          size_t value_size)
+static bool check_present(void *arg, const struct tkv_change *change)
 {
     struct missing *m = arg;
-    (void)value;
-    (void)value_size;
-    struct lookup l = {.key = slice_of(key, key_size)};
+    struct lookup l = {.key = slice_of(change->key.data, change->key.size)};
     if (!lookup_key(m->c, m->n, &l)) {
         return true;
     }
@@ -384,8 +381,8 @@ static bool check_present(void *arg, const void *key, size_t key_size, const voi
             return true;
         }
     }
-    err_set(m->why, "key '%.*s' should hold '%.40s' and is absent", (int)key_size,
-            (const char *)key, l.value.data != NULL ? l.value.data : "");
+    err_set(m->why, "key '%.*s' should hold '%.40s' and is absent", (int)l.key.size, l.key.data,
+            l.value.data != NULL ? l.value.data : "");
     m->found = true;
     return false;
 }

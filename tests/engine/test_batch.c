@@ -12,13 +12,16 @@ struct seen {
     char text[256];
 };
 
-static bool each(void *arg, const void *key, size_t key_size, const void *value, size_t value_size)
+static bool each(void *arg, const struct tkv_change *c)
 {
     struct seen *s = arg;
     size_t n = strlen(s->text);
-    (void)snprintf(s->text + n, sizeof s->text - n, "%.*s%s%.*s;", (int)key_size, (const char *)key,
-                   value == NULL ? "-" : "=", (int)value_size,
-                   value == NULL ? "" : (const char *)value);
+    (void)snprintf(s->text + n, sizeof s->text - n, "%.*s%s%.*s;", (int)c->key.size,
+                   (const char *)c->key.data,
+                   c->type == TKV_PUT      ? "="
+                   : c->type == TKV_DELETE ? "-"
+                                           : "..",
+                   (int)c->value.size, (const char *)c->value.data);
     return ++s->count != s->stop_at;
 }
 
