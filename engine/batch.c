@@ -15,7 +15,7 @@ size_t batch_put_entry_head(void *p, uint8_t type, size_t key_size, size_t value
     char *at = p;
     *at++ = (char)type;
     at += code_put_varint(at, key_size);
-    if (type == BATCH_PUT) {
+    if (type != BATCH_DELETE) {
         at += code_put_varint(at, value_size);
     }
     return (size_t)(at - (char *)p);
@@ -99,10 +99,11 @@ enum status batch_walk_next(struct batch_walk *w, struct batch_entry *entry, boo
         return ST_CORRUPT;
     }
     entry->type = (uint8_t)type.data[0];
-    if ((entry->type != BATCH_PUT && entry->type != BATCH_DELETE) ||
+    uint64_t value_max = entry->type == BATCH_PUT ? TKV_VALUE_MAX : TKV_KEY_MAX;
+    if (entry->type < BATCH_PUT || entry->type > BATCH_DELETE_RANGE ||
         !take_varint(&w->rest, &key_size) ||
-        (entry->type == BATCH_PUT && !take_varint(&w->rest, &value_size)) ||
-        key_size > TKV_KEY_MAX || value_size > TKV_VALUE_MAX ||
+        (entry->type != BATCH_DELETE && !take_varint(&w->rest, &value_size)) ||
+        key_size > TKV_KEY_MAX || value_size > value_max ||
         !take(&w->rest, key_size, &entry->key) || !take(&w->rest, value_size, &entry->value)) {
         return ST_CORRUPT;
     }

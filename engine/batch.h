@@ -1,7 +1,7 @@
 /* batch.h - a list of changes as bytes: what tkv_write() takes and what a log record holds.
  *
  *     u32 count, u32 flags (0), then count times:
- *     u8 type, varint key size, varint value size (a put only), the key, the value
+ *     u8 type, varint key size, varint value size (not for a delete), the key, the value
  *
  * Reading trusts nothing: any damage is ST_CORRUPT, a flag that is not known ST_UNSUPPORTED. */
 #ifndef ENGINE_BATCH_H
@@ -15,12 +15,12 @@
 #define BATCH_HEAD           8
 #define BATCH_ENTRY_HEAD_MAX (1 + 2 * CODE_VARINT_MAX)
 
-enum batch_type { BATCH_PUT = 1, BATCH_DELETE = 2 };
+enum batch_type { BATCH_PUT = 1, BATCH_DELETE = 2, BATCH_DELETE_RANGE = 3 };
 
 struct batch_entry {
-    uint8_t type; /* of enum batch_type */
-    struct slice key;
-    struct slice value; /* empty for a delete */
+    uint8_t type;       /* of enum batch_type */
+    struct slice key;   /* a range delete: where it begins */
+    struct slice value; /* empty for a delete; a range delete: where it ends */
 };
 
 /* Walks a batch: zero it but for `rest` and `count` with batch_walk_init. */
