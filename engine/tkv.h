@@ -351,6 +351,14 @@ enum tkv_status tkv_destroy(const struct tkv_options *o, const char *dir, struct
 enum tkv_status tkv_dump(struct env *env, const char *path, tkv_report_fn *report, void *arg,
                          struct tkv_error *error);
 
+/* ---- the world ---- */
+
+/* The operating system as an Env, for options.env. Only in the installed library: a program that
+ * brings its own Env (see env/env.h) does without. One Env serves any number of databases;
+ * free it after the last of them is closed. */
+enum tkv_status tkv_env_new(struct env **env);
+void tkv_env_free(struct env *env); /* NULL is harmless */
+
 const char *tkv_status_text(enum tkv_status status);
 
 #ifdef __cplusplus
