@@ -3,6 +3,7 @@
 
 #include "base/ck.h"
 #include "env/note.h"
+#include "node/dbtool.h"
 #include "node/server.h"
 
 #include <inttypes.h>
@@ -36,6 +37,7 @@ static enum status db_open(struct env *env, const struct nodeopt *opt, struct tk
     o.env = env;
     o.verify = opt->verify != 0;
     o.write_buffer_bytes = opt->write_buffer_bytes;
+    o.cache_bytes = opt->cache_bytes;
     enum tkv_status st = tkv_open(&o, opt->data, db, &error);
     if (st == TKV_OK) {
         return ST_OK;
@@ -106,6 +108,9 @@ int node_main(struct env *env, int argc, char **argv)
     if (strcmp(word, "serve") == 0) {
         return serve_main(env, argc - 2, argv + 2);
     }
+    if (dbtool_knows(word)) {
+        return dbtool_run(env, argc - 1, argv + 1);
+    }
     if (strcmp(word, "version") == 0 || strcmp(word, "--version") == 0) {
         say(env, false, "tinykv %s", NODE_VERSION);
         return EXIT_OK;
@@ -115,7 +120,7 @@ int node_main(struct env *env, int argc, char **argv)
         return EXIT_OK;
     }
     if (argc < 2) {
-        say(env, true, "tinykv: a command is needed: serve or version (see tinykv --help)");
+        say(env, true, "tinykv: a command is needed, such as serve (see tinykv --help)");
     } else {
         say(env, true, "tinykv: unknown command '%.100s' (see tinykv --help)", word);
     }

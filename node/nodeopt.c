@@ -38,6 +38,8 @@ static const struct option options[] = {
      "sync|buffered  what OK to a write means (sync)"},
     {"write-buffer", KIND_BYTES, HERE(write_buffer_bytes), 1024, 64 * GIB, 64u << 20,
      "BYTES  memory for recent writes (64m)"},
+    {"cache", KIND_BYTES, HERE(cache_bytes), 0, 1024 * GIB, 64u << 20,
+     "BYTES         memory for blocks read from tables (64m)"},
     {"max-clients", KIND_COUNT, LIVE(clients_max), 1, 1000000, 10000, "N       (10000)"},
     {"max-request", KIND_BYTES, LIVE(request_bytes_max), 64, 960ull << 20,
      (512u << 20) + (64u << 10), "BYTES   of one request (512m and a little)"},
@@ -265,6 +267,8 @@ const char *nodeopt_live_get(const struct nodeopt_live *live, int i, char *text)
 void nodeopt_help(struct env *env)
 {
     static const char head[] = "usage: tinykv serve --data DIR [options]\n"
+                               "       tinykv dump wal|sst|manifest FILE\n"
+                               "       tinykv verify|repair|stats DIR\n"
                                "       tinykv version\n"
                                "       tinykv --help\n"
                                "\n"

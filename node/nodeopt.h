@@ -27,6 +27,7 @@ struct nodeopt {
     struct env_addr listen;
     struct nodeopt_live live;
     uint64_t write_buffer_bytes;
+    uint64_t cache_bytes;
     uint64_t verify;
     uint64_t log_least;      /* of enum env_log_level */
     uint64_t grace_ms;       /* at stop: to send what is owed */
