@@ -144,14 +144,3 @@ enum tkv_status tkv_destroy(const struct tkv_options *o, const char *dir, struct
     (void)error;
     return TKV_UNSUPPORTED;
 }
-
-enum tkv_status tkv_dump(struct env *env, const char *path, tkv_report_fn *report, void *arg,
-                         struct tkv_error *error)
-{
-    (void)env;
-    (void)path;
-    (void)report;
-    (void)arg;
-    (void)error;
-    return TKV_UNSUPPORTED;
-}
