@@ -9,9 +9,9 @@
 struct job {
     struct tkv *db;
     bool renew;             /* of everything, and with a fresh active table */
-    struct version *source; /* referenced */
+    struct memview *source; /* referenced */
     size_t from;            /* source->tables[from..] are merged */
-    struct version *next;   /* empty until it is installed: made early, so that nothing can fail */
+    struct memview *next;   /* empty until it is installed: made early, so that nothing can fail */
     struct memtable *active;
     uint64_t *snapshots;
     size_t snapshot_count;
@@ -46,16 +46,16 @@ static enum status snapshots_copy(struct job *j)
 static enum status job_plan(struct job *j)
 {
     struct tkv *db = j->db;
-    struct version *v = db->version;
-    version_ref(v);
+    struct memview *v = db->version;
+    memview_ref(v);
     j->source = v;
     j->from = j->renew ? 0 : 1;
     j->number = db->next_file++;
-    j->floor = j->renew ? j->number : version_active(v)->log;
+    j->floor = j->renew ? j->number : memview_active(v)->log;
     j->last = j->renew ? db->given : v->tables[1]->last;
     enum status st = snapshots_copy(j);
     if (st == ST_OK) {
-        st = version_new(db->env, db->full_max + 3, &j->next);
+        st = memview_new(db->env, db->full_max + 3, &j->next);
     }
     if (st == ST_OK && j->renew) {
         st = memtable_new(db->env, j->number, &j->active);
@@ -104,22 +104,22 @@ static enum status job_write(struct job *j)
 static void job_install(struct job *j)
 {
     struct tkv *db = j->db;
-    struct version *v = db->version;
+    struct memview *v = db->version;
     if (j->renew) {
         CK(v == j->source); /* nobody writes while the log is broken */
-        version_add(j->next, j->active);
+        memview_add(j->next, j->active);
     } else {
         /* tables that were filled meanwhile stay in front of the new base */
         size_t stay = v->count - (j->source->count - j->from);
         for (size_t i = 0; i < stay; i++) {
-            version_add(j->next, v->tables[i]);
+            memview_add(j->next, v->tables[i]);
         }
     }
-    version_add(j->next, j->base);
+    memview_add(j->next, j->base);
     db->version = j->next;
     j->next = v; /* dropped with the job, outside the mutex */
     db->flushes++;
-    CK_SLOW(db->verify, version_check(db->version));
+    CK_SLOW(db->verify, memview_check(db->version));
 }
 
 /* Removes the logs below floor and the base that was replaced; they are not needed any more. */
@@ -144,8 +144,8 @@ static void old_remove(struct tkv *db, uint64_t floor, uint64_t old_base)
 static void job_release(struct job *j)
 {
     env_release(j->db->env, j->snapshots);
-    version_unref(j->source);
-    version_unref(j->next);
+    memview_unref(j->source);
+    memview_unref(j->next);
     memtable_unref(j->active);
     memtable_unref(j->base);
 }
@@ -217,7 +217,7 @@ static enum status attempt(struct tkv *db)
     env_mutex_lock(db->env, &db->mutex);
     bool broken = db->broken != ST_OK;
     bool needs_base = db->needs_base;
-    bool full = version_full(db->version) > 0;
+    bool full = memview_full(db->version) > 0;
     env_mutex_unlock(db->env, &db->mutex);
     enum status st = ST_OK;
     if (broken) {

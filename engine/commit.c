@@ -18,19 +18,19 @@ static struct commit *commit_of(struct list *link)
  * and it lets the mutex go while it works. Memory first: it is refused without a trace. */
 static enum status rotate(struct tkv *db)
 {
-    struct version *v = NULL;
+    struct memview *v = NULL;
     struct memtable *table = NULL;
     uint64_t number = db->next_file;
-    CK_SLOW(db->verify, skl_check(&version_active(db->version)->skl));
+    CK_SLOW(db->verify, skl_check(&memview_active(db->version)->skl));
     enum status st = db_logs_reserve(db);
     if (st == ST_OK) {
-        st = version_new(db->env, db->full_max + 3, &v);
+        st = memview_new(db->env, db->full_max + 3, &v);
     }
     if (st == ST_OK) {
         st = memtable_new(db->env, number, &table);
     }
     if (st != ST_OK) {
-        version_unref(v);
+        memview_unref(v);
         return st;
     }
     db->next_file++;
@@ -50,12 +50,12 @@ static enum status rotate(struct tkv *db)
     env_mutex_lock(db->env, &db->mutex);
     db->syncs += !synced;
     if (st == ST_OK) {
-        version_active(db->version)->last = db->given;
-        version_add(v, table);
+        memview_active(db->version)->last = db->given;
+        memview_add(v, table);
         for (size_t i = 0; i < db->version->count; i++) {
-            version_add(v, db->version->tables[i]); /* without what was merged meanwhile */
+            memview_add(v, db->version->tables[i]); /* without what was merged meanwhile */
         }
-        struct version *old = db->version;
+        struct memview *old = db->version;
         db->version = v;
         v = old;
         db_logs_add(db, number, db->log.size);
@@ -65,7 +65,7 @@ static enum status rotate(struct tkv *db)
         db_break(db, st, in_doubt);
     }
     memtable_unref(table);
-    version_unref(v);
+    memview_unref(v);
     return st;
 }
 
@@ -73,14 +73,14 @@ static enum status rotate(struct tkv *db)
 static enum status room_make(struct tkv *db, bool leave)
 {
     for (;;) {
-        struct memtable *active = version_active(db->version);
+        struct memtable *active = memview_active(db->version);
         enum status st;
         if (db->broken != ST_OK) {
             st = background_wait(db);
         } else if (skl_count(&active->skl) == 0 ||
                    (!leave && memtable_bytes(active) < db->buffer_bytes)) {
             return ST_OK;
-        } else if (version_full(db->version) >= db->full_max) {
+        } else if (memview_full(db->version) >= db->full_max) {
             ENV_PROBE(db->env, "commit: writers stalled");
             st = background_wait(db);
         } else {
@@ -256,7 +256,7 @@ static void lead(struct tkv *db, struct commit *c)
         group_end(db, c, last, st);
         return;
     }
-    struct skl *l = &version_active(db->version)->skl;
+    struct skl *l = &memview_active(db->version)->skl;
     uint64_t given = db->given;
     uint64_t synced = db->log.synced;
     env_mutex_unlock(db->env, &db->mutex);

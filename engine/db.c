@@ -81,11 +81,11 @@ void db_remove(struct tkv *db, enum fname_kind kind, uint64_t number)
     }
 }
 
-struct version *db_view(struct tkv *db, uint64_t *sequence)
+struct memview *db_view(struct tkv *db, uint64_t *sequence)
 {
     env_mutex_lock(db->env, &db->mutex);
-    struct version *v = db->version;
-    version_ref(v);
+    struct memview *v = db->version;
+    memview_ref(v);
     *sequence = db->sequence;
     env_mutex_unlock(db->env, &db->mutex);
     return v;

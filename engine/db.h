@@ -24,8 +24,8 @@
 
 #include "base/list.h"
 #include "engine/fname.h"
+#include "engine/memview.h"
 #include "engine/tkv.h"
-#include "engine/version.h"
 #include "engine/wal.h"
 
 struct db_log {
@@ -49,7 +49,7 @@ struct tkv {
     struct env_mutex names;
     struct env_mutex mutex;
     /* guarded by mutex */
-    struct version *version;
+    struct memview *version;
     uint64_t sequence; /* of the last visible change */
     uint64_t given;    /* the last number handed out, to failed changes too */
     uint64_t next_file;
@@ -98,6 +98,6 @@ void db_break(struct tkv *db, enum status st, bool needs_base);
 void db_remove(struct tkv *db, enum fname_kind kind, uint64_t number);
 
 /* A reference to the present version and the sequence that is visible in it. Takes mutex. */
-struct version *db_view(struct tkv *db, uint64_t *sequence);
+struct memview *db_view(struct tkv *db, uint64_t *sequence);
 
 #endif

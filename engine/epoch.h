@@ -59,7 +59,7 @@ struct epoch_line;
 struct epoch_item {
     struct epoch_item *next;
     uint64_t at;
-    void (*free)(struct epoch_item *item);
+    void (*drop)(struct epoch_item *item);
 };
 
 struct epoch {
@@ -86,7 +86,7 @@ void epoch_exit(struct epoch *e, unsigned slot);
 
 /* Hands over an item that nobody can find any more who enters from now on: what led to it has been
  * stored before. Frees nothing itself; takes the epoch's mutex for a moment. */
-void epoch_retire(struct epoch *e, struct epoch_item *item, void (*free)(struct epoch_item *item));
+void epoch_retire(struct epoch *e, struct epoch_item *item, void (*drop)(struct epoch_item *item));
 
 /* Frees what nobody can see. True: something still waits. To be called without any lock that a free
  * function takes. Costs one load when nothing waits. */

@@ -557,7 +557,7 @@ static enum status version_make(struct recover *r)
 {
     struct tkv *db = r->db;
     struct memtable *active = NULL;
-    enum status st = version_new(db->env, db->full_max + 3, &db->version);
+    enum status st = memview_new(db->env, db->full_max + 3, &db->version);
     r->table->log = db->logs[0].number;
     r->table->last = r->last;
     if (st == ST_OK && db->logs_count > LOGS_MAX && skl_count(&r->table->skl) > 0) {
@@ -567,16 +567,16 @@ static enum status version_make(struct recover *r)
         return err_status(r->err, st, db->dir);
     }
     if (active != NULL) {
-        version_add(db->version, active);
+        memview_add(db->version, active);
         memtable_unref(active);
         db->wanted = true;
     }
-    version_add(db->version, r->table);
-    version_add(db->version, r->base_table);
+    memview_add(db->version, r->table);
+    memview_add(db->version, r->base_table);
     db->sequence = r->last;
     db->given = r->last;
     db->base_number = r->base;
-    CK_SLOW(db->verify, version_check(db->version));
+    CK_SLOW(db->verify, memview_check(db->version));
     return ST_OK;
 }
 

@@ -34,7 +34,7 @@ struct tabcache_open;
 struct tabcache_slot {
     struct table *table;        /* atomic */
     uint64_t used;              /* atomic: since the hand passed */
-    struct tabcache_open *open; /* what is known of an open table; under the cache's mutex */
+    struct tabcache_open *held; /* what is known of an open table; under the cache's mutex */
     bool opening;               /* a thread is at it; under the cache's mutex */
 };
 

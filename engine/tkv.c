@@ -113,7 +113,7 @@ static struct tkv *db_new(const struct tkv_options *o, const char *dir)
 
 static void db_free(struct tkv *db)
 {
-    version_unref(db->version);
+    memview_unref(db->version);
     wal_release(&db->log);
     env_release(db->env, db->logs);
     if (db->lock_fd >= 0) {
@@ -271,9 +271,9 @@ enum tkv_status tkv_flush(struct tkv *db)
     }
     env_mutex_lock(db->env, &db->mutex);
     /* every table that was full then is merged once the active one's first log is the first */
-    uint64_t log = version_active(db->version)->log;
-    while (st == ST_OK && version_full(db->version) > 0 &&
-           db->version->tables[version_full(db->version)]->log < log) {
+    uint64_t log = memview_active(db->version)->log;
+    while (st == ST_OK && memview_full(db->version) > 0 &&
+           db->version->tables[memview_full(db->version)]->log < log) {
         st = background_wait(db);
     }
     env_mutex_unlock(db->env, &db->mutex);
@@ -282,9 +282,9 @@ enum tkv_status tkv_flush(struct tkv *db)
 
 /* ---- reading ---- */
 
-struct version *tkv_impl_view(struct tkv *db, const struct tkv_read_options *o, uint64_t *sequence)
+struct memview *tkv_impl_view(struct tkv *db, const struct tkv_read_options *o, uint64_t *sequence)
 {
-    struct version *v = db_view(db, sequence);
+    struct memview *v = db_view(db, sequence);
     if (o != NULL && o->snapshot != NULL) {
         *sequence = o->snapshot->sequence;
     }
@@ -296,8 +296,8 @@ enum tkv_status tkv_get(struct tkv *db, const struct tkv_read_options *o, const 
 {
     uint64_t sequence;
     struct memtable *owner;
-    struct version *v = tkv_impl_view(db, o, &sequence);
-    const struct skl_node *n = version_get(v, slice_of(key, key_size), sequence, &owner);
+    struct memview *v = tkv_impl_view(db, o, &sequence);
+    const struct skl_node *n = memview_get(v, slice_of(key, key_size), sequence, &owner);
     bool found = n != NULL && n->type == BATCH_PUT;
     if (found) {
         struct slice s = skl_value(n);
@@ -307,7 +307,7 @@ enum tkv_status tkv_get(struct tkv *db, const struct tkv_read_options *o, const 
         }
         *value_size = s.size;
     }
-    version_unref(v);
+    memview_unref(v);
     return found ? TKV_OK : TKV_NOTFOUND;
 }
 
@@ -316,8 +316,8 @@ enum tkv_status tkv_get_pin(struct tkv *db, const struct tkv_read_options *o, co
 {
     uint64_t sequence;
     struct memtable *owner;
-    struct version *v = tkv_impl_view(db, o, &sequence);
-    const struct skl_node *n = version_get(v, slice_of(key, key_size), sequence, &owner);
+    struct memview *v = tkv_impl_view(db, o, &sequence);
+    const struct skl_node *n = memview_get(v, slice_of(key, key_size), sequence, &owner);
     bool found = n != NULL && n->type == BATCH_PUT;
     if (found) {
         struct slice s = skl_value(n);
@@ -325,7 +325,7 @@ enum tkv_status tkv_get_pin(struct tkv *db, const struct tkv_read_options *o, co
         (void)atomic_add_u64(&db->iterators, 1); /* the count is looked at in tkv_close alone */
         *pin = (struct tkv_pin){s.data, s.size, owner};
     }
-    version_unref(v);
+    memview_unref(v);
     return found ? TKV_OK : TKV_NOTFOUND;
 }
 
@@ -370,7 +370,7 @@ void tkv_stats(struct tkv *db, struct tkv_stats *stats)
     struct tkv_stats s = {.size = stats->size};
     env_mutex_lock(db->env, &db->mutex);
     s.sequence = db->sequence;
-    s.memory_bytes = version_bytes(db->version);
+    s.memory_bytes = memview_bytes(db->version);
     s.logs = db->logs_count;
     for (size_t i = 0; i < db->logs_count; i++) {
         s.log_bytes += db->logs[i].size;

@@ -14,6 +14,6 @@ struct tkv_batch {
 enum tkv_status tkv_impl_status(enum status st);
 
 /* The sequence that a read sees, and a reference to the version to look in. */
-struct version *tkv_impl_view(struct tkv *db, const struct tkv_read_options *o, uint64_t *sequence);
+struct memview *tkv_impl_view(struct tkv *db, const struct tkv_read_options *o, uint64_t *sequence);
 
 #endif

@@ -14,7 +14,7 @@
 
 struct tkv_iter {
     struct tkv *db;
-    struct version *version; /* referenced */
+    struct memview *version; /* referenced */
     uint64_t sequence;
     struct slice lower; /* copies lie behind the places; data NULL: open */
     struct slice upper;
@@ -150,11 +150,11 @@ enum tkv_status tkv_iter_new(struct tkv *db, const struct tkv_read_options *o,
 {
     uint64_t sequence;
     size_t bounds = o != NULL ? o->lower_size + o->upper_size : 0;
-    struct version *v = tkv_impl_view(db, o, &sequence);
+    struct memview *v = tkv_impl_view(db, o, &sequence);
     size_t places = v->count * sizeof(const struct skl_node *);
     struct tkv_iter *it = env_alloc(db->env, sizeof *it + places + bounds + 1);
     if (it == NULL) {
-        version_unref(v);
+        memview_unref(v);
         return TKV_NOMEM;
     }
     *it = (struct tkv_iter){.db = db, .version = v, .sequence = sequence};
@@ -173,7 +173,7 @@ void tkv_iter_free(struct tkv_iter *iter)
 {
     if (iter != NULL) {
         (void)atomic_add_u64(&iter->db->iterators, -1); /* as above */
-        version_unref(iter->version);
+        memview_unref(iter->version);
         env_release(iter->db->env, iter);
     }
 }

@@ -1,50 +1,59 @@
-/* version.h - what readers see: the tables that together hold every entry, newest first.
+/* version.h - which tables hold what, level by level. Never changes once it is built.
  *
- * tables[0] is the active memtable, the last one the base, full ones lie between. A version never
- * changes once it is installed; a reader holds a reference while it looks. */
+ * Level 0 is newest first, its tables may overlap. In the others tables are ascending and disjoint:
+ * no user key lies in two of them.
+ *
+ * Invariants (version_check)
+ *   V1  levels >= 1: ascending and disjoint
+ *   V2  level 0: descending in sequences, ranges of sequences disjoint
+ *   V3  each table: least <= most, sequence_min <= sequence_max, no number twice
+ *
+ * Ownership: a version holds a reference to each of its files; references to it are counted.
+ * Failure: ST_NOMEM; ST_CORRUPT from version_apply for an edit that does not fit its base. */
 #ifndef ENGINE_VERSION_H
 #define ENGINE_VERSION_H
 
-#include "engine/memtable.h"
+#include "base/err.h"
+#include "engine/edit.h"
+#include "engine/order.h"
+#include "engine/tabfile.h"
+
+struct version_level {
+    struct tabfile **files;
+    size_t count;
+    uint64_t bytes;
+};
 
 struct version {
     struct env *env; /* borrowed */
     uint64_t refs;   /* atomic */
-    size_t cap;
-    size_t count;              /* at least 2 once it is installed */
-    struct memtable *tables[]; /* a reference to each is held */
+    struct order order;
+    struct version_level levels[TKV_LEVELS];
 };
 
-/* An empty one with room for cap tables, and one reference, the caller's. */
-NODISCARD enum status version_new(struct env *env, size_t cap, struct version **version);
+/* An empty one with one reference, the caller's. */
+NODISCARD enum status version_new(struct env *env, struct order order, struct version **version);
 
-/* Adds a table behind the others and takes a reference of it. */
-void version_add(struct version *v, struct memtable *t);
+/* base with the edit's files added and removed. ST_CORRUPT: a file to be removed is not there, or
+ * one to be added is, or what is added does not fit its level. */
+NODISCARD enum status version_apply(const struct version *base, const struct edit *e,
+                                    struct version **version);
 
 void version_ref(struct version *v);
 void version_unref(struct version *v); /* NULL is harmless */
 
-/* The newest version of key that is no newer than sequence, a delete too, and the table that owns
- * it; NULL: none. */
-const struct skl_node *version_get(const struct version *v, struct slice key, uint64_t sequence,
-                                   struct memtable **owner);
+/* Whether all of the file lies before key. */
+bool version_file_before(struct order o, const struct tabfile *f, struct slice key);
 
-/* Full tables that wait to be merged into the base. */
-static inline size_t version_full(const struct version *v)
-{
-    return v->count - 2;
-}
+/* level >= 1: index of the first file that does not lie before key; the count when there is none.
+ * The key is in that file or in none of the level. */
+size_t version_find(const struct version *v, int level, struct slice key);
 
-static inline struct memtable *version_active(const struct version *v)
-{
-    return v->tables[0];
-}
+/* level >= 1: the run of files that overlap [begin, end], both inclusive; NULL: open. */
+void version_overlap(const struct version *v, int level, const struct slice *begin,
+                     const struct slice *end, size_t *first, size_t *count);
 
-/* Bytes that its tables hold. */
-uint64_t version_bytes(const struct version *v);
-
-/* Newer tables hold newer sequences, and every table is well formed but for the active one, which
- * may be written to at this moment. O(n); for CK_SLOW. */
-bool version_check(const struct version *v);
+/* E14 on what is known of the tables. O(n log n); for CK_SLOW. err may be NULL. */
+bool version_check(const struct version *v, struct err *err);
 
 #endif
