@@ -19,6 +19,7 @@
 
 #include "base/buf.h"
 #include "engine/order.h"
+#include "engine/tableinfo.h"
 
 #define TABLEFMT_TRAIL   5 /* bytes behind the payload of a block */
 #define TABLEFMT_FOOTER  64
@@ -26,21 +27,6 @@
 #define TABLEFMT_MAGIC   0x0a4c4241544b5654u /* "TVKTABL\n" */
 
 enum tablefmt_type { TABLEFMT_RAW = 0, TABLEFMT_LZ4 = 1 }; /* as enum tkv_compression */
-
-/* What a finished table is: kept in the manifest. */
-struct table_info {
-    uint64_t number; /* of the file */
-    uint64_t size;   /* of the file, bytes */
-    uint32_t check;  /* CRC-32C over the CRCs of all its blocks: binds the file to the manifest */
-    uint64_t entries;
-    uint64_t deletes; /* among the entries */
-    uint64_t tombs;   /* pieces of range tombs */
-    uint64_t sequence_min, sequence_max;
-    uint64_t raw_bytes; /* of keys and values */
-    struct slice least; /* user keys: least <= every key <= most, range tombs included */
-    struct slice most;
-    bool most_open; /* most itself is not in it: it is only the end of a range tomb */
-};
 
 /* The properties block: what the footer does not say. */
 struct tablefmt_props {
