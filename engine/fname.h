@@ -1,16 +1,28 @@
 /* fname.h - the names of the files of a database.
  *
- *     000012.log    a write-ahead log
- *     000015.base   everything that lived below a sequence
- *     000015.tmp    a base file in the making
- *     LOCK          held by the process that has the database open
+ *     000012.log        a write-ahead log
+ *     000015.sst        a table
+ *     MANIFEST-000016   which tables and logs count, edit by edit
+ *     000017.tmp        CURRENT in the making
+ *     CURRENT           names the manifest that counts
+ *     LOCK              held by the process that has the database open
+ *     000015.base       everything that lived below a sequence
  * Numbers are decimal, at least six digits, from one counter. Any other name is not ours. */
 #ifndef ENGINE_FNAME_H
 #define ENGINE_FNAME_H
 
 #include "env/env.h"
 
-enum fname_kind { FNAME_OTHER, FNAME_LOG, FNAME_BASE, FNAME_TMP, FNAME_LOCK };
+enum fname_kind {
+    FNAME_OTHER,
+    FNAME_LOG,
+    FNAME_TABLE,
+    FNAME_MANIFEST,
+    FNAME_TMP,
+    FNAME_CURRENT,
+    FNAME_LOCK,
+    FNAME_BASE,
+};
 
 #define FNAME_SIZE 32 /* bytes of the longest name with its '/' and NUL */
 

@@ -80,7 +80,7 @@ static bool file_found(void *arg, const char *name)
     struct recover *r = l->r;
     struct file f = {.number = 0};
     f.kind = fname_parse(name, &f.number);
-    if (f.kind == FNAME_OTHER || f.kind == FNAME_LOCK) {
+    if (f.kind != FNAME_LOG && f.kind != FNAME_BASE && f.kind != FNAME_TMP) {
         return true;
     }
     if (f.number >= r->db->next_file) {
