@@ -85,7 +85,8 @@ struct block *blockcache_peek(struct blockcache *c, unsigned slot, uint64_t numb
                               uint64_t offset);
 
 /* Takes a reference of its own, unless the block does not fit or one of its name is there. May
- * evict, and reclaims the epoch: call it without a lock that a free function of an item takes. */
+ * evict, and reclaims the epoch: call it without a lock that a drop function of an item takes.
+ */
 void blockcache_add(struct blockcache *c, struct block *b);
 
 /* Forgets the blocks of a file that is gone. Walks the cache in short steps: for background

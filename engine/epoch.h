@@ -34,7 +34,7 @@
  *
  * Failure: only epoch_init can fail (ST_NOMEM).
  *
- * Ownership: an item belongs to the epoch from retiring until its free function is called. Free
+ * Ownership: an item belongs to the epoch from retiring until its drop function is called. Free
  * functions run in epoch_reclaim and epoch_release alone, with no lock of the epoch held: in
  * whichever thread calls them. They may retire further items.
  *
@@ -68,6 +68,7 @@ struct epoch {
     struct epoch_line *lines; /* aligned */
     uint64_t now;             /* atomic */
     uint64_t waiting;         /* items; atomic */
+    uint64_t phase;           /* which count newcomers without a word take; atomic */
     struct env_mutex mutex;   /* guards what follows */
     struct epoch_item *first, *last;
     uint64_t drained[2]; /* a count of readers was 0 when `now` was at least this */
