@@ -34,7 +34,7 @@
  *
  * Failure: only epoch_init can fail (ST_NOMEM).
  *
- * Ownership: an item belongs to the epoch from retiring until its drop function is called. Free
+ * Ownership: an item belongs to the epoch from retiring until its drop function is called. Drop
  * functions run in epoch_reclaim and epoch_release alone, with no lock of the epoch held: in
  * whichever thread calls them. They may retire further items.
  *
@@ -89,7 +89,7 @@ void epoch_exit(struct epoch *e, unsigned slot);
  * stored before. Frees nothing itself; takes the epoch's mutex for a moment. */
 void epoch_retire(struct epoch *e, struct epoch_item *item, void (*drop)(struct epoch_item *item));
 
-/* Frees what nobody can see. True: something still waits. To be called without any lock that a free
+/* Frees what nobody can see. True: something still waits. To be called without any lock that a drop
  * function takes. Costs one load when nothing waits. */
 bool epoch_reclaim(struct epoch *e);
 
