@@ -35,6 +35,22 @@ struct tomb_set; /* owns its bytes */
  * Bytes are copied. O(n log n + pieces * depth). */
 NODISCARD enum status tomb_set_new(struct mem *mem, struct order order, const struct tomb *tombs,
                                    size_t count, struct tomb_set **set);
+
+/* What may be left out: a sequence of a piece that a newer one <= visible hides, when no snapshot
+ * lies between them. Without this a piece under n tombs has n sequences; a queue that is trimmed by
+ * range deletes from its beginning would cost n * n / 2 of them. */
+struct tomb_prune {
+    uint64_t visible;
+    const uint64_t *snapshots; /* ascending; borrowed */
+    size_t snapshot_count;
+};
+
+/* The same, with the sequences left out that prune (NULL: none) allows. {.visible = s} and tombs
+ * <= s: what a reader at s needs, one sequence a piece. O(n log n + pieces * stripes). */
+NODISCARD enum status tomb_set_pruned(struct mem *mem, struct order order, const struct tomb *tombs,
+                                      size_t count, const struct tomb_prune *prune,
+                                      struct tomb_set **set);
+
 void tomb_set_free(struct tomb_set *set); /* NULL is harmless */
 
 /* Everything below takes NULL for the empty set. */
