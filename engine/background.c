@@ -58,7 +58,7 @@ static enum status job_plan(struct job *j)
         st = memview_new(db->env, db->full_max + 3, &j->next);
     }
     if (st == ST_OK && j->renew) {
-        st = memtable_new(db->env, j->number, &j->active);
+        st = memtable_new(db->env, (struct order){NULL}, MEMTABLE_SKIPLIST, j->number, &j->active);
     }
     return st;
 }

@@ -168,7 +168,7 @@ enum status basefile_load(struct env *env, const char *dir, uint64_t number,
     struct load l = {.reader = {.number = number}};
     bool more = true;
     fname_make(path, dir, FNAME_BASE, number);
-    enum status st = memtable_new(env, 0, &l.table);
+    enum status st = memtable_new(env, (struct order){NULL}, MEMTABLE_SKIPLIST, 0, &l.table);
     if (st == ST_OK) {
         st = walread_open(&l.reader, env, path, number, UINT64_MAX);
     }

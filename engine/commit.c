@@ -27,7 +27,7 @@ static enum status rotate(struct tkv *db)
         st = memview_new(db->env, db->full_max + 3, &v);
     }
     if (st == ST_OK) {
-        st = memtable_new(db->env, number, &table);
+        st = memtable_new(db->env, (struct order){NULL}, MEMTABLE_SKIPLIST, number, &table);
     }
     if (st != ST_OK) {
         memview_unref(v);

@@ -46,7 +46,7 @@ const struct skl_node *memview_get(const struct memview *v, struct slice key, ui
                                    struct memtable **owner)
 {
     for (size_t i = 0; i < v->count; i++) {
-        const struct skl_node *n = memtable_get(v->tables[i], key, sequence);
+        const struct skl_node *n = memtable_old_get(v->tables[i], key, sequence);
         if (n != NULL) {
             *owner = v->tables[i];
             return n;

@@ -107,7 +107,7 @@ static enum status directory_read(struct recover *r)
 static enum status base_read(struct recover *r)
 {
     if (r->base == 0) {
-        return memtable_new(r->db->env, 0, &r->base_table);
+        return memtable_new(r->db->env, (struct order){NULL}, MEMTABLE_SKIPLIST, 0, &r->base_table);
     }
     enum status st =
         basefile_load(r->db->env, r->db->dir, r->base, &r->base_table, &r->base_info, r->err);
@@ -412,7 +412,8 @@ static enum status chain_replay(struct recover *r)
         }
         r->merged++;
     }
-    enum status st = memtable_new(r->db->env, 0, &r->table);
+    enum status st =
+        memtable_new(r->db->env, (struct order){NULL}, MEMTABLE_SKIPLIST, 0, &r->table);
     for (size_t i = r->chain_count; st == ST_OK && i > (r->merged > 0 ? r->merged : 1); i--) {
         st = log_replay(r, r->chain[i - 1], UINT64_MAX);
     }
@@ -561,7 +562,8 @@ static enum status version_make(struct recover *r)
     r->table->log = db->logs[0].number;
     r->table->last = r->last;
     if (st == ST_OK && db->logs_count > LOGS_MAX && skl_count(&r->table->skl) > 0) {
-        st = memtable_new(db->env, db->log.number, &active);
+        st =
+            memtable_new(db->env, (struct order){NULL}, MEMTABLE_SKIPLIST, db->log.number, &active);
     }
     if (st != ST_OK) {
         return err_status(r->err, st, db->dir);

@@ -64,7 +64,7 @@ enum status rewrite_run(const struct rewrite *r, struct memtable **base, uint64_
     struct basefile file = {0};
     struct merge m = {0};
     struct memtable *table = NULL;
-    enum status st = memtable_new(r->env, 0, &table);
+    enum status st = memtable_new(r->env, (struct order){NULL}, MEMTABLE_SKIPLIST, 0, &table);
     if (st == ST_OK) {
         st = merge_init(&m, r->env, r->tables, r->count);
     }

@@ -13,9 +13,10 @@ static struct skl_node *link_of(const struct skl_node *n, int level)
 }
 
 /* Whether the node comes before (key, sequence). */
-static bool node_before(const struct skl_node *n, struct slice key, uint64_t sequence)
+static bool node_before(const struct skl *l, const struct skl_node *n, struct slice key,
+                        uint64_t sequence)
 {
-    int c = slice_compare(skl_key(n), key);
+    int c = order_compare(l->order, skl_key(n), key);
     return c != 0 ? c < 0 : n->sequence > sequence;
 }
 
@@ -55,9 +56,9 @@ static struct skl_node *node_alloc(struct skl *l, int height, struct slice key, 
     return n;
 }
 
-enum status skl_init(struct skl *l, struct env *env, struct arena *arena)
+enum status skl_init(struct skl *l, struct env *env, struct order order, struct arena *arena)
 {
-    *l = (struct skl){.env = env, .arena = arena, .height = 1};
+    *l = (struct skl){.env = env, .order = order, .arena = arena, .height = 1};
     l->head = node_alloc(l, SKL_HEIGHT_MAX, slice_of(NULL, 0), slice_of(NULL, 0));
     if (l->head == NULL) {
         return ST_NOMEM;
@@ -84,7 +85,7 @@ static struct skl_node *find(const struct skl *l, struct slice key, uint64_t seq
     struct skl_node *at = l->head;
     for (int level = (int)atomic_get_u64(&l->height) - 1; level >= 0; level--) {
         struct skl_node *n;
-        while ((n = link_of(at, level)) != NULL && node_before(n, key, sequence)) {
+        while ((n = link_of(at, level)) != NULL && node_before(l, n, key, sequence)) {
             at = n;
         }
         if (prev != NULL) {
@@ -100,8 +101,8 @@ static bool hint_fits(const struct skl *l, struct slice key, uint64_t sequence)
 {
     const struct skl_node *before = l->hint[0];
     const struct skl_node *after = link_of(before, 0);
-    return (before == l->head || node_before(before, key, sequence)) &&
-           (after == NULL || !node_before(after, key, sequence));
+    return (before == l->head || node_before(l, before, key, sequence)) &&
+           (after == NULL || !node_before(l, after, key, sequence));
 }
 
 void skl_link(struct skl *l, struct skl_node *node, uint64_t sequence)
@@ -184,7 +185,7 @@ bool skl_check(const struct skl *l)
     uint64_t tallest = 1;
     for (const struct skl_node *n = skl_first(l); n != NULL; n = skl_next(n)) {
         const struct skl_node *after = skl_next(n);
-        if (after != NULL && !node_before(n, skl_key(after), after->sequence)) {
+        if (after != NULL && !node_before(l, n, skl_key(after), after->sequence)) {
             return false; /* I1 */
         }
         tallest = n->height > tallest ? n->height : tallest;

@@ -1,6 +1,6 @@
 /* skl.h - a skip list of internal entries: the memtable's index.
  *
- * An entry is (user key, sequence, type, value). Entries are ordered by user key ascending, then by
+ * An entry is (user key, sequence, type, value). Entries are ordered by user key, then by
  * sequence descending, so that the newest version of a key comes first. The list only grows.
  * One thread writes; any number read at the same time without a lock.
  *
@@ -20,8 +20,8 @@
 #ifndef ENGINE_SKL_H
 #define ENGINE_SKL_H
 
-#include "base/slice.h"
 #include "engine/arena.h"
+#include "engine/order.h"
 #include "env/env.h"
 
 #define SKL_HEIGHT_MAX   12         /* 4^12 entries before the top level fills up */
@@ -37,7 +37,8 @@ struct skl_node {
 };
 
 struct skl {
-    struct env *env;     /* borrowed; outlives the list */
+    struct env *env; /* borrowed; outlives the list */
+    struct order order;
     struct arena *arena; /* borrowed; owns the nodes */
     struct skl_node *head;
     struct skl_node *hint[SKL_HEIGHT_MAX]; /* writer: the path to its last link, all levels */
@@ -46,7 +47,8 @@ struct skl {
 };
 
 /* An empty list whose nodes come from arena. */
-NODISCARD enum status skl_init(struct skl *l, struct env *env, struct arena *arena);
+NODISCARD enum status skl_init(struct skl *l, struct env *env, struct order order,
+                               struct arena *arena);
 
 /* A node with copies of key and value, in no list. NULL when memory is refused. next[0] is the
  * caller's to chain such nodes by until they are linked. */

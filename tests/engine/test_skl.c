@@ -91,7 +91,7 @@ static void skl__agrees_with_a_sorted_array(void)
         struct model_entry model[300];
         world_init(&w, seed);
         arena_init(&arena, &w.te.env.mem);
-        EXPECT(skl_init(&l, &w.te.env, &arena) == ST_OK);
+        EXPECT(skl_init(&l, &w.te.env, (struct order){NULL}, &arena) == ST_OK);
         int count = (int)prng_below(&p, 300);
         for (int i = 0; i < count; i++) {
             model[i] = entry_draw(&p, (uint64_t)i + 1);
@@ -124,7 +124,7 @@ static void skl__ascending_and_descending_runs_keep_it_well_formed(void)
         struct skl l;
         world_init(&w, 9);
         arena_init(&arena, &w.te.env.mem);
-        EXPECT(skl_init(&l, &w.te.env, &arena) == ST_OK);
+        EXPECT(skl_init(&l, &w.te.env, (struct order){NULL}, &arena) == ST_OK);
         for (int i = 0; i < 2000; i++) {
             int v = direction == 0 ? i : direction == 1 ? 1999 - i : (i / 2) + (i % 2) * 1000;
             struct model_entry m = {.key_size = 4, .sequence = (uint64_t)i + 1};
@@ -147,7 +147,7 @@ static void skl__a_refused_node_changes_nothing(void)
         world_init(&w, 3);
         w.te.fail_at = n;
         arena_init(&arena, &w.te.env.mem);
-        enum status st = skl_init(&l, &w.te.env, &arena);
+        enum status st = skl_init(&l, &w.te.env, (struct order){NULL}, &arena);
         EXPECT((st == ST_OK) == (n > 0));
         uint64_t linked = 0;
         for (int i = 0; st == ST_OK && i < 400; i++) {
@@ -170,7 +170,7 @@ static void skl__check_sees_what_is_wrong(void)
     struct skl l;
     world_init(&w, 5);
     arena_init(&arena, &w.te.env.mem);
-    EXPECT(skl_init(&l, &w.te.env, &arena) == ST_OK);
+    EXPECT(skl_init(&l, &w.te.env, (struct order){NULL}, &arena) == ST_OK);
     for (int i = 0; i < 200; i++) {
         struct model_entry m = {.key_size = 4, .sequence = (uint64_t)i + 1};
         (void)snprintf(m.key, sizeof m.key, "%04d", i);
