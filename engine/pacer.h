@@ -28,13 +28,17 @@ struct pacer {
     uint64_t bytes, waited_ns, waits;
 };
 
-#define PACER_BURST_NS 20000000u /* idle time that may be used afterwards */
+#define PACER_BURST_NS 20000000u                 /* idle time that may be used afterwards */
+#define PACER_RATE_MAX (((uint64_t)1 << 34) - 1) /* bytes a second; more counts as this */
 
 void pacer_init(struct pacer *p, struct env *env, uint64_t bytes_per_s);
 void pacer_release(struct pacer *p); /* nobody waits; safe on a zeroed struct */
 
 /* Returns when `bytes` may be written. */
 void pacer_wait(struct pacer *p, uint64_t bytes);
+
+/* The same as a tablewrite's `pace`; arg is the pacer. Always ST_OK. */
+NODISCARD enum status pacer_pace(void *arg, uint64_t bytes);
 
 /* From any thread, at any time; those who wait feel it at once. */
 void pacer_set(struct pacer *p, uint64_t bytes_per_s);

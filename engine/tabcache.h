@@ -24,41 +24,43 @@
 #include "base/err.h"
 #include "base/list.h"
 #include "engine/epoch.h"
+#include "engine/table.h"
 
-struct table;
-struct table_env;
-struct table_info;
-struct tabcache_open;
+struct tabcache_held;
 
 /* All zero: closed. */
 struct tabcache_slot {
     struct table *table;        /* atomic */
     uint64_t used;              /* atomic: since the hand passed */
-    struct tabcache_open *held; /* what is known of an open table; under the cache's mutex */
+    struct tabcache_held *held; /* what is known of an open table; under the cache's mutex */
     bool opening;               /* a thread is at it; under the cache's mutex */
 };
 
 struct tabcache {
-    struct env *env;                 /* borrowed, as the next three */
-    const struct table_env *options; /* for table_open */
+    struct env *env; /* borrowed, as dir and epoch */
     const char *dir;
     struct epoch *epoch;
+    struct table_env options; /* for table_open */
     uint64_t files_max;
     uint64_t bytes_max;
-    struct env_mutex mutex;
+    uint64_t descriptors; /* atomic: descriptors, those of evicted tables too; kept by the tables */
+    uint64_t waiting;     /* atomic: evicted tables whose reference the epoch still has */
+    struct env_mutex mutex; /* guards what follows */
     struct env_cond opened; /* an opening has ended */
-    struct list ring;       /* struct tabcache_open; the hand stands at its head */
+    struct list ring;       /* struct tabcache_held; the hand stands at its first */
     uint64_t files, bytes;  /* in slots */
+    uint64_t opening;       /* threads that are at it */
     uint64_t opens, evicted, failed;
-    uint64_t unclosed; /* evicted, and the epoch still waits; atomic */
 };
 
-/* files_max is at least 1. Everything is borrowed and outlives the cache. */
+/* options->descriptors is replaced; else everything is borrowed and outlives the cache. files_max 0
+ * counts as 1. */
 NODISCARD enum status tabcache_init(struct tabcache *c, const struct table_env *options,
                                     const char *dir, struct epoch *epoch, uint64_t files_max,
                                     uint64_t meta_bytes);
 
-/* All slots were dropped. Safe on a zeroed struct. Reclaims the epoch. */
+/* All slots were dropped, all references given back. Safe on a zeroed struct. Reclaims the epoch.
+ */
 void tabcache_release(struct tabcache *c);
 
 /* For a caller who is in the epoch: the open table, which stays until he leaves; NULL: it is not
@@ -84,9 +86,9 @@ NODISCARD enum status tabcache_get(struct tabcache *c, struct tabcache_slot *slo
 void tabcache_drop(struct tabcache *c, struct tabcache_slot *slot);
 
 struct tabcache_stats {
-    uint64_t files;    /* in slots */
-    uint64_t bytes;    /* of memory, in slots */
-    uint64_t unclosed; /* evicted; readers may still look */
+    uint64_t files;       /* in slots */
+    uint64_t bytes;       /* of memory, in slots */
+    uint64_t descriptors; /* descriptors, those of evicted tables too */
     uint64_t opens, evicted, failed;
 };
 void tabcache_stats(struct tabcache *c, struct tabcache_stats *s);

@@ -47,6 +47,7 @@ struct table_env {
     struct order order;
     struct blockcache *cache;  /* may be NULL */
     struct table_stats *stats; /* may be NULL */
+    uint64_t *descriptors;     /* atomic, may be NULL: how many tables have their file open */
 };
 
 enum table_flags {
