@@ -6,7 +6,8 @@
 
 #include <string.h>
 
-#define EVICT_AT_KILL_PPM 300000u
+#define EVICT_AT_KILL_PPM   300000u
+#define UNCOVER_AT_KILL_PPM 500000u
 
 void simdisk_options_init(struct simdisk_options *o)
 {
@@ -84,6 +85,7 @@ static void inode_free(struct simdisk *d, struct simdisk_inode *n, bool release_
     simdisk_image_drop(d->mem, n->base);
     simdisk_image_drop(d->mem, n->vol);
     simdisk_pend_drop(d->mem, n->pend);
+    simdisk_flaws_drop(d, n);
     mem_release(d->mem, n);
 }
 
@@ -276,6 +278,20 @@ static bool copy_names(struct mem *m, struct simdisk_inode *n, const struct simd
     return true;
 }
 
+static bool copy_flaws(struct simdisk *d, struct simdisk_inode *n, const struct simdisk_inode *from)
+{
+    struct simdisk_flaw **last = &n->flaws;
+    *last = NULL;
+    for (const struct simdisk_flaw *f = from->flaws; f != NULL; f = f->next) {
+        *last = simdisk_flaw_copy(d->mem, f);
+        if (*last == NULL) {
+            return false;
+        }
+        last = &(*last)->next;
+    }
+    return true;
+}
+
 static bool copy_inode(struct simdisk *d, const struct simdisk_inode *from)
 {
     struct simdisk_inode *n = simdisk_inode_new(d, from->id, from->dir);
@@ -288,7 +304,8 @@ static bool copy_inode(struct simdisk *d, const struct simdisk_inode *from)
     if (n->pend != NULL) {
         n->pend->refs++;
     }
-    return copy_names(d->mem, n, from);
+    bool flaws = copy_flaws(d, n, from);
+    return copy_names(d->mem, n, from) && flaws; /* both, so that what n holds is its own */
 }
 
 enum status simdisk_clone(const struct simdisk *d, struct simdisk **copy)
@@ -434,10 +451,25 @@ void simdisk_unlock(struct simdisk *d, simdisk_ino ino)
     simdisk_inode_settle(d, n);
 }
 
+static void uncover_at_kill(struct simdisk *d, struct chooser_stream *s)
+{
+    size_t masked = 0;
+    for (size_t i = 0; i < d->inode_count; i++) {
+        masked += simdisk_flaws_masked(d, d->inodes[i]);
+    }
+    if (masked == 0 || !choose_chance(s, UNCOVER_AT_KILL_PPM)) {
+        return;
+    }
+    for (size_t i = 0; i < d->inode_count; i++) {
+        simdisk_flaws_uncover(d, d->inodes[i], SIZE_MAX);
+    }
+}
+
 void simdisk_process_died(struct simdisk *d, struct chooser_stream *s)
 {
     bool evict = false;
     bool asked = false;
+    uncover_at_kill(d, s);
     for (size_t i = 0; i < d->inode_count;) {
         struct simdisk_inode *n = d->inodes[i];
         if (n->lost > 0 && !asked) {
@@ -453,6 +485,7 @@ void simdisk_process_died(struct simdisk *d, struct chooser_stream *s)
             simdisk_inode_unlinked(d, n);
         }
         n->locked = false;
+        n->sync_failed = false; /* whoever comes next cannot know */
         simdisk_inode_settle(d, n);
         i = simdisk_inode_at(d, id + 1);
     }
@@ -471,4 +504,10 @@ uint64_t simdisk_pending_bytes(const struct simdisk *d)
         }
     }
     return sum;
+}
+
+void simdisk_watch(struct simdisk *d, simdisk_watch_fn *watch, void *arg)
+{
+    d->watch = watch;
+    d->watch_arg = arg;
 }

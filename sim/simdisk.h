@@ -114,7 +114,11 @@ NODISCARD enum status simdisk_sync_fail(struct simdisk *d, simdisk_ino ino, uint
 bool simdisk_sync_owes(const struct simdisk *d, simdisk_ino ino);
 /* Nothing works until a power cycle (F4 after a failed sync). */
 bool simdisk_dead(const struct simdisk *d);
-/* Seeded eviction of one failed page, if there is any: its volatile image goes back to media. */
+/* A sync of this inode failed, the caller was told, and nobody has cut it to nothing or died since:
+ * what is written to it now is written in vain. */
+bool simdisk_sync_failed(const struct simdisk *d, simdisk_ino ino);
+/* Seeded eviction of one page that the cache alone has right (a failed write-back, a media fault),
+ * if there is any: readers see media then. */
 void simdisk_evict(struct simdisk *d, struct chooser_stream *s);
 
 NODISCARD enum status simdisk_dir_make(struct simdisk *d, const char *path);
@@ -127,10 +131,121 @@ NODISCARD enum status simdisk_rename(struct simdisk *d, const char *from, const 
 NODISCARD enum status simdisk_link(struct simdisk *d, const char *from, const char *to);
 NODISCARD enum status simdisk_remove(struct simdisk *d, const char *path);
 
+/* ---- media faults (simdisk_media.c) ----
+ *
+ * The pristine bytes stay where they are; a fault lies over them. It covers whole sectors (pages
+ * with SIMDISK_T4096) and lasts until they are written again, or until it is healed. Behind a
+ * cached page it cannot be seen: eviction uncovers it (simdisk_evict, a process's death half the
+ * time, a power loss always). Bytes of it that were written since are right again. */
+
+enum simdisk_fault_class {
+    SIMDISK_FAULT_LSE,       /* reads of the page fail, writes of a part of the sector too */
+    SIMDISK_FAULT_TRANSIENT, /* the first 1 to 3 reads of the page fail */
+    SIMDISK_FAULT_ROT,       /* other bytes */
+    SIMDISK_FAULT_LOST,      /* the next write of the file does not reach media */
+    SIMDISK_FAULT_MISDIRECT, /* the next write of the file lands in another place */
+    SIMDISK_FAULT_MISREAD,   /* one read gets another sector's bytes */
+    SIMDISK_FAULT_STALE,     /* after the next write of the file, one read gets what was before */
+    SIMDISK_FAULT_LIE,       /* the whole disk: syncs say ST_OK and guarantee nothing */
+    SIMDISK_FAULT_CLASSES
+};
+#define SIMDISK_FAULT_ALL ((1u << SIMDISK_FAULT_CLASSES) - 1)
+
+enum simdisk_rot {
+    SIMDISK_ROT_ANY, /* one of the others, by the seed: 40, 25, 15, 5, 10, 5 of 100 */
+    SIMDISK_ROT_BIT,
+    SIMDISK_ROT_BITS, /* 2 to 8 */
+    SIMDISK_ROT_ZERO,
+    SIMDISK_ROT_ZERO_PAGE,
+    SIMDISK_ROT_NOISE,
+    SIMDISK_ROT_COPY /* another sector of the same file */
+};
+
+/* How much of a write is lost, misdirected or read stale. */
+enum simdisk_extent { SIMDISK_ONE_SECTOR, SIMDISK_ONE_PAGE, SIMDISK_WHOLE_WRITE };
+
+struct simdisk_fault {
+    enum simdisk_fault_class class;
+    simdisk_ino ino;
+    uint64_t offset; /* LSE, TRANSIENT, ROT, MISREAD: a byte of the sector */
+    enum simdisk_rot rot;
+    enum simdisk_extent extent; /* LOST, MISDIRECT, STALE */
+    simdisk_ino to;             /* MISDIRECT: where it lands; MISREAD: what is read instead */
+    uint64_t to_offset;
+    bool cached;   /* the page is in the cache; so it is anyway while it has unsynced bytes */
+    uint64_t seed; /* decides what is left open above */
+};
+
+/* LOST, MISDIRECT and STALE wait for the next write of the file that changes anything on media; the
+ * others are there at once. ST_NOENT: nothing is on media there, or it could not be told from what
+ * should be there. ST_BUSY: another fault waits for its write, or a misdirected write is live
+ * already (one a disk). ST_NOMEM. Nothing changes then. */
+NODISCARD enum status simdisk_inject(struct simdisk *d, const struct simdisk_fault *f);
+/* Ends every fault of these classes (bits 1 << class), waiting ones too. */
+void simdisk_heal(struct simdisk *d, unsigned classes);
+
+/* A fault lies over a byte of [offset, offset + size) of the file at path, or its page cannot be
+ * read; or one that is spent (a wrong read that happened) did. So a status of damage is excused. */
+bool simdisk_damaged(const struct simdisk *d, const char *path, uint64_t offset, uint64_t size);
+/* Calls so far that a media fault made fail or answer wrongly. Grows, also across crashes. */
+uint64_t simdisk_damage_met(const struct simdisk *d);
+/* Appends each live fault: "000012.log sector 9: bit rot in 3 bytes, behind the cache". */
+NODISCARD enum status simdisk_faults(const struct simdisk *d, struct buf *out);
+/* simdisk_read without faults: what should be there. */
+NODISCARD enum status simdisk_pristine(const struct simdisk *d, simdisk_ino ino, void *buf,
+                                       size_t size, uint64_t offset, size_t *done);
+
+/* Where faults strike: a file whose name matches, in a part of it. */
+struct simdisk_aim {
+    const char *name; /* "*.log", "MANIFEST-*", "CURRENT", "*": one star at most */
+    uint32_t weight;
+    uint32_t from, to; /* thousandths of the file's size */
+};
+/* Draws a row by weight among those that match something on media, then a file, then a sector.
+ * False: there is none. */
+NODISCARD bool simdisk_aim_at(const struct simdisk *d, const struct simdisk_aim *rows, size_t count,
+                              struct chooser_stream *s, simdisk_ino *ino, uint64_t *offset);
+
+/* An empty disk in the place of d (K6). */
+NODISCARD enum status simdisk_wiped(const struct simdisk *d, struct simdisk **after);
+/* What is guaranteed now, without faults: to be put in the place of a later state (K7). */
+NODISCARD enum status simdisk_backup(const struct simdisk *d, struct simdisk **image);
+
+/* ---- monitors ---- */
+
+enum simdisk_action {
+    SIMDISK_WRITES,    /* ino, offset, data, size */
+    SIMDISK_TRUNCATES, /* ino, size */
+    SIMDISK_REMOVES,   /* ino, path */
+    SIMDISK_RENAMES,   /* ino, path, to */
+    SIMDISK_SYNCED,    /* ino: after it; with lie_flush too */
+    SIMDISK_SYNC_FAILED,
+    SIMDISK_DIR_SYNCED /* ino, path: after it */
+};
+
+struct simdisk_event {
+    enum simdisk_action action;
+    simdisk_ino ino;
+    const char *path;
+    const char *to;
+    uint64_t offset;
+    const void *data;
+    uint64_t size;
+};
+
+/* Called before each change (it may still be refused, for want of room or memory) and after each
+ * sync; may ask d anything and must not change it. */
+typedef void simdisk_watch_fn(void *arg, const struct simdisk *d, const struct simdisk_event *e);
+/* NULL: nobody watches. Clones and crashes of d have the same watcher. */
+void simdisk_watch(struct simdisk *d, simdisk_watch_fn *watch, void *arg);
+/* A path of that inode now, without a leading '/'. False: it has none, or it does not fit. */
+bool simdisk_path_of(const struct simdisk *d, simdisk_ino ino, char *path, size_t size);
+
 /* ---- questions for checkers ---- */
 
 /* The volatile bytes [offset, offset + size) of the file at path, and its size that far, are in
- * every crash outcome in which the file exists. False when there is no such file. */
+ * every crash outcome in which the file exists. False when there is no such file. Media faults are
+ * another matter (simdisk_damaged): this says what an honest device would keep. */
 bool simdisk_guaranteed(const struct simdisk *d, const char *path, uint64_t offset, uint64_t size);
 /* The name resolves to the present inode in every crash outcome (its directories too). */
 bool simdisk_name_guaranteed(const struct simdisk *d, const char *path);

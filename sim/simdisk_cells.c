@@ -159,6 +159,9 @@ static enum status data_cells(const struct simdisk *d, const struct simdisk_inod
         st = touch_update(d, &n->pend->u[i], i, extent, c);
     }
     size_t count = c->touch_count - first;
+    if (st == ST_OK && count == 0) {
+        return ST_OK;
+    }
     if (st == ST_OK) {
         st = touch_room(c, count); /* what sorting needs */
     }

@@ -517,6 +517,63 @@ static enum status write_extent(struct crash *k, const struct simdisk_cell *cell
     return ok ? ST_OK : ST_NOMEM;
 }
 
+/* The data cell of that sector, or NULL: it has one version only. */
+static const struct simdisk_cell *cell_at(const struct crash *k, const struct simdisk_inode *n,
+                                          uint64_t index)
+{
+    size_t i = first_cell(k, n);
+    while (i < k->c.count && k->c.v[i].inode == n && k->c.v[i].kind == SIMDISK_CELL_DATA &&
+           k->c.v[i].index < index) {
+        i++;
+    }
+    bool here = i < k->c.count && k->c.v[i].inode == n && k->c.v[i].kind == SIMDISK_CELL_DATA &&
+                k->c.v[i].index == index;
+    return here ? &k->c.v[i] : NULL;
+}
+
+/* Of one sector of a flaw what the version that was picked leaves of it. */
+static void carry_sector(const struct crash *k, const struct simdisk_inode *from, uint64_t index,
+                         struct simdisk_flaw *f)
+{
+    const struct simdisk_cell *cell = cell_at(k, from, index);
+    uint64_t start = index * k->d->cell;
+    bool there = f->lsn <= from->synced; /* else it came with an update that is not guaranteed */
+    uint32_t count =
+        cell != NULL && cell->pick != SIMDISK_PICK_ZEROS ? cell->floor + cell->pick : 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct simdisk_update *u = &from->pend->u[k->c.touch[cell->first + i].a];
+        uint64_t to = u->kind == SIMDISK_DATA ? u->off + u->len : UINT64_MAX;
+        there = there || u->lsn == f->lsn;
+        if (u->lsn > f->lsn && to > start) {
+            uint64_t end = to < start + k->d->cell ? to : start + k->d->cell;
+            simdisk_flaw_clear(k->d, f, u->off > start ? u->off : start, end);
+        }
+    }
+    if (!there || (cell != NULL && cell->pick == SIMDISK_PICK_ZEROS)) {
+        simdisk_flaw_clear(k->d, f, start, start + k->d->cell);
+    }
+}
+
+/* Media faults stay where they are; the cache that hid them is gone. */
+static enum status carry_flaws(struct crash *k, const struct simdisk_inode *from,
+                               struct simdisk_inode *to)
+{
+    for (const struct simdisk_flaw *f = from->flaws; f != NULL; f = f->next) {
+        struct simdisk_flaw *copy = simdisk_flaw_copy(k->d->mem, f);
+        if (copy == NULL) {
+            return ST_NOMEM;
+        }
+        for (uint64_t at = f->off; at < f->off + f->len; at += k->d->cell) {
+            carry_sector(k, from, at / k->d->cell, copy);
+        }
+        simdisk_flaw_clear(k->d, copy, to->base_size, UINT64_MAX);
+        copy->masked = false;
+        copy->lsn = 0;
+        simdisk_flaw_add(k->after, to, copy);
+    }
+    return ST_OK;
+}
+
 /* Makes the file `to` of what is left of `from`. */
 static enum status write_file(struct crash *k, const struct simdisk_inode *from,
                               struct simdisk_inode *to)
@@ -551,7 +608,7 @@ static enum status write_file(struct crash *k, const struct simdisk_inode *from,
     to->vol_size = size;
     to->blocks = simdisk_image_blocks_past(k->d, to->vol, 0);
     k->after->used += to->blocks * k->d->o.page;
-    return ST_OK;
+    return from->flaws != NULL ? carry_flaws(k, from, to) : ST_OK;
 }
 
 static enum status write_files(struct crash *k)
@@ -603,6 +660,10 @@ static void inherit(struct simdisk *after, const struct simdisk *d)
     after->next_ino = d->next_ino;
     after->lsn = d->lsn;
     after->jc = d->lsn;
+    after->lies = d->lies;
+    after->damage_met = d->damage_met;
+    after->watch = d->watch;
+    after->watch_arg = d->watch_arg;
     after->stale = d->stale;
     if (after->stale != NULL) {
         after->stale->refs++;

@@ -23,11 +23,23 @@ uint64_t simdisk_size(const struct simdisk *d, simdisk_ino ino)
 enum status simdisk_read(struct simdisk *d, simdisk_ino ino, void *buf, size_t size,
                          uint64_t offset, size_t *done)
 {
-    const struct simdisk_inode *n = file_of(d, ino);
+    struct simdisk_inode *n = file_of(d, ino);
     *done = 0;
     if (d->dead == ST_IO) {
         return ST_IO;
     }
+    if (n->flaws == NULL || offset >= n->vol_size) {
+        return simdisk_pristine(d, ino, buf, size, offset, done);
+    }
+    uint64_t left = n->vol_size - offset;
+    return simdisk_flaws_read(d, n, buf, left < size ? (size_t)left : size, offset, done);
+}
+
+enum status simdisk_pristine(const struct simdisk *d, simdisk_ino ino, void *buf, size_t size,
+                             uint64_t offset, size_t *done)
+{
+    const struct simdisk_inode *n = file_of(d, ino);
+    *done = 0;
     if (offset > INT64_MAX) {
         return ST_INVAL;
     }
@@ -162,18 +174,31 @@ enum status simdisk_write(struct simdisk *d, simdisk_ino ino, const void *buf, s
     if (len == 0) {
         return ST_NOSPC;
     }
+    simdisk_tell(
+        d, &(struct simdisk_event){
+               .action = SIMDISK_WRITES, .ino = ino, .offset = offset, .data = buf, .size = len});
     struct span s = widened(d, n, offset, len);
-    struct simdisk_blob *blob = mem_alloc(d->mem, sizeof *blob + (size_t)(s.to - s.from));
-    if (blob == NULL) {
-        return ST_NOMEM;
+    struct simdisk_flaw *made[2] = {NULL, NULL};
+    if (n->flaws != NULL || d->armed) {
+        enum status st = simdisk_flaws_prepare(d, n, s.from, s.to, made);
+        if (st != ST_OK) {
+            return st;
+        }
     }
-    if (!simdisk_pend_reserve(d, n, 2) ||
+    struct simdisk_blob *blob = mem_alloc(d->mem, sizeof *blob + (size_t)(s.to - s.from));
+    if (blob == NULL || !simdisk_pend_reserve(d, n, 2) ||
         !simdisk_image_prepare(d, &n->vol, s.from, s.to - s.from)) {
         mem_release(d->mem, blob);
+        mem_release(d->mem, made[0]);
+        mem_release(d->mem, made[1]);
         return ST_NOMEM;
     }
+    uint64_t lsn = d->lsn + 1;
     take(d, n, pages);
     commit_write(d, n, buf, offset, len, s, blob);
+    if (made[0] != NULL) {
+        simdisk_flaws_commit(d, n, lsn, made);
+    }
     *done = (size_t)len;
     return ST_OK;
 }
@@ -195,9 +220,11 @@ enum status simdisk_truncate(struct simdisk *d, simdisk_ino ino, uint64_t size)
     if (size == n->vol_size && simdisk_image_blocks_past(d, n->vol, size) == 0) {
         return ST_OK;
     }
+    simdisk_tell(d, &(struct simdisk_event){.action = SIMDISK_TRUNCATES, .ino = ino, .size = size});
     if (!simdisk_pend_reserve(d, n, 1) || !simdisk_image_prepare_cut(d, &n->vol, size)) {
         return ST_NOMEM;
     }
+    n->sync_failed = n->sync_failed && size > 0; /* nothing of doubtful fate is left */
     if (size < n->vol_size) {
         simdisk_remember(d, n, size);
     }

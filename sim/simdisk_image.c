@@ -163,23 +163,31 @@ void simdisk_image_put(const struct simdisk *d, struct simdisk_image *im, uint64
     }
 }
 
-void simdisk_image_cut(const struct simdisk *d, struct simdisk_image *im, uint64_t size, bool keep)
+/* Zeroes what the page in which `size` lies has past it. Returns the first page that is all past.
+ */
+static size_t cut_page(const struct simdisk *d, struct simdisk_image *im, uint64_t size)
 {
     size_t page = (size_t)(size / d->o.page);
     uint64_t within = size % d->o.page;
-    if (im == NULL || im->count <= page) {
+    if (within == 0 || page >= im->count) {
+        return page;
+    }
+    struct simdisk_chunk *c = im->pages[page].chunk;
+    if (c != NULL) {
+        uint64_t whole = (within + d->cell - 1) / d->cell * d->cell;
+        memset(c->bytes + within, 0, (size_t)(d->o.page - within));
+        c->written &= whole < d->o.page ? ~cell_bits(d, whole, d->o.page) : UINT64_MAX;
+        c->hashed = false;
+    }
+    return page + 1;
+}
+
+void simdisk_image_cut(const struct simdisk *d, struct simdisk_image *im, uint64_t size, bool keep)
+{
+    if (im == NULL) {
         return;
     }
-    if (within > 0) {
-        struct simdisk_chunk *c = im->pages[page].chunk;
-        if (c != NULL) {
-            uint64_t whole = (within + d->cell - 1) / d->cell * d->cell;
-            memset(c->bytes + within, 0, (size_t)(d->o.page - within));
-            c->written &= whole < d->o.page ? ~cell_bits(d, whole, d->o.page) : UINT64_MAX;
-            c->hashed = false;
-        }
-        page++;
-    }
+    size_t page = cut_page(d, im, size);
     for (size_t i = page; i < im->count; i++) {
         simdisk_chunk_drop(d->mem, im->pages[i].chunk);
         im->pages[i].chunk = NULL;
@@ -188,6 +196,36 @@ void simdisk_image_cut(const struct simdisk *d, struct simdisk_image *im, uint64
     }
     if (!keep && im->count > page) {
         im->count = page;
+    }
+}
+
+void simdisk_image_blank(const struct simdisk *d, struct simdisk_image *im, uint64_t size)
+{
+    if (im == NULL) {
+        return;
+    }
+    for (size_t i = cut_page(d, im, size); i < im->count; i++) {
+        struct simdisk_chunk *c = im->pages[i].chunk;
+        if (c != NULL && c->refs == 1) {
+            memset(c->bytes, 0, d->o.page);
+            c->written = 0;
+            c->hashed = false;
+        } else {
+            simdisk_chunk_drop(d->mem, c);
+            c = NULL;
+        }
+        im->pages[i] = (struct simdisk_page){.chunk = c};
+    }
+}
+
+void simdisk_image_cut_page(const struct simdisk *d, struct simdisk_image *im, size_t page,
+                            uint64_t size)
+{
+    if (size / d->o.page == page && size % d->o.page > 0) {
+        (void)cut_page(d, im, size);
+    } else if (size / d->o.page <= page) {
+        simdisk_chunk_drop(d->mem, im->pages[page].chunk);
+        im->pages[page].chunk = NULL;
     }
 }
 

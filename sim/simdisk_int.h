@@ -14,7 +14,8 @@
  *   I1  applying pend to base in order gives vol, but for the pages marked lost
  *   I2  bytes of an image at and past its size are zero
  *   I3  inodes ascend by id, names ascend by text, pend ascends by lsn
- *   I4  an inode lives while a name version, an opener or a lock holds it */
+ *   I4  an inode lives while a name version, an opener or a lock holds it
+ *   I5  a flaw covers whole sectors and marks a byte; with no flaws nothing of it costs anything */
 #ifndef SIM_SIMDISK_INT_H
 #define SIM_SIMDISK_INT_H
 
@@ -96,11 +97,28 @@ struct simdisk_name {
     char text[]; /* with its NUL */
 };
 
+/* A media fault over whole sectors [off, off + len) of a file. It damages the version that the
+ * sectors had with update lsn (its own, or the last one guaranteed when it came): bytes that later
+ * updates cover are right, in whatever version includes these. */
+struct simdisk_flaw {
+    struct simdisk_flaw *next; /* newer */
+    enum simdisk_fault_class class;
+    bool masked;    /* the page is in the cache */
+    bool spent;     /* it has had its read, or reads */
+    uint32_t reads; /* TRANSIENT: that still fail */
+    uint64_t lsn;
+    uint64_t off;
+    uint64_t len;
+    unsigned char *live;   /* len marks: this byte of media is not what it should be */
+    unsigned char bytes[]; /* len: what it is; then the marks */
+};
+
 struct simdisk_inode {
     simdisk_ino id;
     bool dir;
     bool locked;
-    bool owes_error; /* F2: a failed sync was not told yet */
+    bool owes_error;  /* F2: a failed sync was not told yet */
+    bool sync_failed; /* told: what was not guaranteed is lost for good */
     uint32_t openers;
     uint32_t links;  /* names now; the root has one */
     uint32_t holds;  /* name versions anywhere */
@@ -111,7 +129,8 @@ struct simdisk_inode {
     struct simdisk_image *vol;
     uint64_t base_size;
     uint64_t vol_size;
-    struct simdisk_pend *pend; /* NULL: nothing */
+    struct simdisk_pend *pend;  /* NULL: nothing */
+    struct simdisk_flaw *flaws; /* oldest first; NULL: media are sound */
     /* directories */
     simdisk_ino parent;
     struct simdisk_name **names;
@@ -157,6 +176,12 @@ struct simdisk {
     uint64_t freeing;            /* of these, what the next sync gives back */
     struct simdisk_stale *stale; /* NULL: none */
     enum status dead;            /* F4: what calls say from now on; ST_OK: alive */
+    bool lies;                   /* syncs guarantee nothing */
+    bool armed;                  /* next_fault waits for its write */
+    struct simdisk_fault next_fault;
+    uint64_t damage_met;
+    simdisk_watch_fn *watch; /* NULL: nobody */
+    void *watch_arg;
     struct simdisk_verdict *verdicts;
     size_t verdict_count;
 };
@@ -177,6 +202,11 @@ void simdisk_image_put(const struct simdisk *d, struct simdisk_image *im, uint64
                        const void *data, uint64_t len);
 /* Zeroes everything at and past size; gives the pages past it up, unless keep. */
 void simdisk_image_cut(const struct simdisk *d, struct simdisk_image *im, uint64_t size, bool keep);
+/* The same for one page only. */
+void simdisk_image_cut_page(const struct simdisk *d, struct simdisk_image *im, size_t page,
+                            uint64_t size);
+/* As simdisk_image_cut, but pages that were prepared stay so: more is to be written to them. */
+void simdisk_image_blank(const struct simdisk *d, struct simdisk_image *im, uint64_t size);
 void simdisk_image_get(const struct simdisk *d, const struct simdisk_image *im, uint64_t off,
                        void *out, uint64_t len);
 /* Whether data cell number `index` was ever written. */
@@ -222,6 +252,46 @@ bool simdisk_check(const struct simdisk *d);
 void simdisk_fold(struct simdisk *d, struct simdisk_inode *n);
 /* Every lost page of n goes back to media. */
 void simdisk_evict_all(struct simdisk *d, struct simdisk_inode *n);
+
+/* ---- simdisk_media.c ---- */
+
+void simdisk_flaws_drop(struct simdisk *d, struct simdisk_inode *n);
+/* NULL: refused. */
+struct simdisk_flaw *simdisk_flaw_copy(struct mem *m, const struct simdisk_flaw *f);
+/* Adds it, or frees it when it marks nothing. */
+void simdisk_flaw_add(struct simdisk *d, struct simdisk_inode *n, struct simdisk_flaw *f);
+/* The bytes [from, to) of the file are right; of a flaw behind the cache all sectors touched. */
+void simdisk_flaw_clear(const struct simdisk *d, struct simdisk_flaw *f, uint64_t from,
+                        uint64_t to);
+/* Update u of n is on media now. */
+void simdisk_flaws_reached(struct simdisk *d, struct simdisk_inode *n,
+                           const struct simdisk_update *u);
+/* Update u of n, or this piece of it, never got there. */
+void simdisk_flaws_failed(struct simdisk *d, struct simdisk_inode *n,
+                          const struct simdisk_update *u);
+/* A read of a file with flaws. */
+enum status simdisk_flaws_read(struct simdisk *d, struct simdisk_inode *n, void *buf, size_t size,
+                               uint64_t offset, size_t *done);
+/* Before a write of [from, to): ST_IO when a bad sector is to be written in part; and what the
+ * armed fault needs, made[0] over the write and made[1] over the place where it lands. */
+enum status simdisk_flaws_prepare(struct simdisk *d, struct simdisk_inode *n, uint64_t from,
+                                  uint64_t to, struct simdisk_flaw *made[2]);
+/* The write is in vol, as update lsn: the armed fault takes effect. */
+void simdisk_flaws_commit(struct simdisk *d, struct simdisk_inode *n, uint64_t lsn,
+                          struct simdisk_flaw *made[2]);
+/* How many flaws of n eviction would uncover, and uncovers the one with number `at` among them
+ * (SIZE_MAX: all). */
+size_t simdisk_flaws_masked(const struct simdisk *d, const struct simdisk_inode *n);
+void simdisk_flaws_uncover(const struct simdisk *d, struct simdisk_inode *n, size_t at);
+uint64_t simdisk_flaws_digest(const struct simdisk_inode *n);
+bool simdisk_flaws_sound(const struct simdisk *d, const struct simdisk_inode *n);
+
+static inline void simdisk_tell(const struct simdisk *d, const struct simdisk_event *e)
+{
+    if (d->watch != NULL) {
+        d->watch(d->watch_arg, d, e);
+    }
+}
 
 /* ---- simdisk_names.c ---- */
 

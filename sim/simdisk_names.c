@@ -455,6 +455,7 @@ enum status simdisk_remove(struct simdisk *d, const char *path)
     if (n->dir && n->entries > 0) {
         return ST_NOTEMPTY;
     }
+    simdisk_tell(d, &(struct simdisk_event){.action = SIMDISK_REMOVES, .ino = n->id, .path = path});
     struct simdisk_name *name = simdisk_name_room(d, w.dir, w.text, w.len, 1);
     if (name == NULL) {
         return ST_NOMEM;
@@ -600,5 +601,7 @@ enum status simdisk_rename(struct simdisk *d, const char *from, const char *to)
     if (over == NULL && no_room(d, SIMDISK_NAME_BYTES)) {
         return ST_NOSPC;
     }
+    simdisk_tell(d, &(struct simdisk_event){
+                        .action = SIMDISK_RENAMES, .ino = n->id, .path = from, .to = to});
     return rename_do(d, &a, n, &b, over);
 }

@@ -58,6 +58,39 @@ bool simdisk_name_guaranteed(const struct simdisk *d, const char *path)
     return one_binding(name) && dir_guaranteed(d, dir);
 }
 
+/* The first name that is bound to an inode now, and its directory. */
+static const struct simdisk_name *any_name(const struct simdisk *d, simdisk_ino ino,
+                                           const struct simdisk_inode **dir)
+{
+    for (size_t i = 0; i < d->inode_count; i++) {
+        for (size_t k = 0; k < d->inodes[i]->name_count; k++) {
+            if (simdisk_name_now(d->inodes[i]->names[k]) == ino) {
+                *dir = d->inodes[i];
+                return d->inodes[i]->names[k];
+            }
+        }
+    }
+    return NULL;
+}
+
+bool simdisk_path_of(const struct simdisk *d, simdisk_ino ino, char *path, size_t size)
+{
+    size_t at = size; /* written from its end */
+    while (ino != SIMDISK_ROOT) {
+        const struct simdisk_inode *dir;
+        const struct simdisk_name *n = any_name(d, ino, &dir);
+        if (n == NULL || at < n->len + 1) {
+            return false;
+        }
+        at -= n->len + 1;
+        memcpy(path + at, n->text, n->len);
+        path[at + n->len] = at + n->len + 1 == size ? '\0' : '/';
+        ino = dir->id;
+    }
+    memmove(path, path + at, size - at);
+    return at < size;
+}
+
 /* ---- bytes ---- */
 
 /* A question about [from, to) of one file. */
@@ -195,14 +228,11 @@ bool simdisk_guaranteed(const struct simdisk *d, const char *path, uint64_t offs
 /* The first name of an inode, or its number. */
 static void label(const struct simdisk *d, simdisk_ino ino, char *out, size_t size)
 {
-    for (size_t i = 0; i < d->inode_count; i++) {
-        const struct simdisk_inode *dir = d->inodes[i];
-        for (size_t k = 0; k < dir->name_count; k++) {
-            if (simdisk_name_now(dir->names[k]) == ino) {
-                (void)snprintf(out, size, "%s", dir->names[k]->text);
-                return;
-            }
-        }
+    const struct simdisk_inode *dir;
+    const struct simdisk_name *n = any_name(d, ino, &dir);
+    if (n != NULL) {
+        (void)snprintf(out, size, "%s", n->text);
+        return;
     }
     (void)snprintf(out, size, "inode %llu (gone)", (unsigned long long)ino);
 }
@@ -275,6 +305,7 @@ static uint64_t digest_dir(const struct simdisk *d, const struct simdisk_inode *
         } else {
             h = hash_add(hash_add(hash_add(h, 2), n->vol_size), n->links);
             h = hash_add(h, simdisk_image_digest(d, n->vol));
+            h = n->flaws != NULL ? hash_add(h, simdisk_flaws_digest(n)) : h;
         }
     }
     return hash_add(h, 3);
@@ -319,6 +350,7 @@ static bool file_sound(const struct simdisk *d, const struct simdisk_inode *n)
     unsigned char *two = mem_alloc(d->mem, 2 * (size_t)d->cell);
     bool ok = zero_past(d, n->vol, n->vol_size) && zero_past(d, n->base, n->base_size);
     ok = ok && simdisk_image_lost_past(d, n->vol, 0) == n->lost;
+    ok = ok && simdisk_flaws_sound(d, n); /* I5 */
     ok = ok && (n->links == 0 || simdisk_image_blocks_past(d, n->vol, 0) == n->blocks);
     for (size_t i = 1; ok && n->pend != NULL && i < n->pend->count; i++) {
         ok = n->pend->u[i - 1].lsn <= n->pend->u[i].lsn; /* I3 */

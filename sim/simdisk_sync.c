@@ -37,6 +37,14 @@ static bool apply(struct simdisk *d, struct simdisk_inode *n, const struct simdi
     return true;
 }
 
+/* The first k updates are on media. */
+static void reached(struct simdisk *d, struct simdisk_inode *n, size_t k)
+{
+    for (size_t i = 0; n->flaws != NULL && i < k; i++) {
+        simdisk_flaws_reached(d, n, &n->pend->u[i]);
+    }
+}
+
 static void drop_first(struct simdisk *d, struct simdisk_pend *p, size_t k)
 {
     for (size_t i = 0; i < k; i++) {
@@ -68,6 +76,7 @@ void simdisk_fold(struct simdisk *d, struct simdisk_inode *n)
         return;
     }
     if (k == n->pend->count && n->lost == 0) {
+        reached(d, n, k);
         fold_all(d, n);
         return;
     }
@@ -78,6 +87,7 @@ void simdisk_fold(struct simdisk *d, struct simdisk_inode *n)
     while (done < k && apply(d, n, &n->pend->u[done])) {
         done++;
     }
+    reached(d, n, done);
     drop_first(d, n->pend, done);
 }
 
@@ -131,12 +141,15 @@ void simdisk_sync_end(struct simdisk *d, simdisk_ino ino, uint64_t mark, bool da
         return;
     }
     bool meta = meta_pending(n, mark);
-    n->synced = mark > n->synced ? mark : n->synced;
-    simdisk_fold(d, n);
-    if (d->o.model == SIMDISK_E && (meta || !data_only)) {
-        commit(d, mark);
+    if (!d->lies) {
+        n->synced = mark > n->synced ? mark : n->synced;
+        simdisk_fold(d, n);
+        if (d->o.model == SIMDISK_E && (meta || !data_only)) {
+            commit(d, mark);
+        }
+        give_back(d);
     }
-    give_back(d);
+    simdisk_tell(d, &(struct simdisk_event){.action = SIMDISK_SYNCED, .ino = ino});
 }
 
 enum status simdisk_dir_sync(struct simdisk *d, const char *path, uint64_t mark)
@@ -152,11 +165,16 @@ enum status simdisk_dir_sync(struct simdisk *d, const char *path, uint64_t mark)
     if (d->dead != ST_OK) {
         return d->dead;
     }
-    simdisk_names_fold(d, n, mark);
-    if (d->o.model == SIMDISK_E) {
-        commit(d, mark);
+    simdisk_ino ino = n->id;
+    if (!d->lies) {
+        simdisk_names_fold(d, n, mark);
+        if (d->o.model == SIMDISK_E) {
+            commit(d, mark);
+        }
+        give_back(d);
     }
-    give_back(d);
+    simdisk_tell(d,
+                 &(struct simdisk_event){.action = SIMDISK_DIR_SYNCED, .ino = ino, .path = path});
     return ST_OK;
 }
 
@@ -342,6 +360,9 @@ static void settle_data(struct failure *f, const struct simdisk_update *u,
             keep_pending(rest, part);
         } else if (p->seen++ < p->keep) {
             simdisk_image_put(f->d, f->n->base, part.off, part.blob->bytes + part.at, part.len);
+            simdisk_flaws_reached(f->d, f->n, &part);
+        } else {
+            simdisk_flaws_failed(f->d, f->n, &part);
         }
     }
 }
@@ -357,7 +378,8 @@ static void settle(struct failure *f, struct simdisk_pend *rest)
         } else if (u->kind == SIMDISK_DATA) {
             settle_data(f, u, rest);
         } else if (u->kind == SIMDISK_TRUNC) {
-            simdisk_image_cut(f->d, f->n->base, u->off, false);
+            simdisk_image_blank(f->d, f->n->base, u->off);
+            simdisk_flaws_reached(f->d, f->n, u);
             f->n->base_size = u->off;
         } else if (u->kind == SIMDISK_APPEND) {
             f->n->base_size = u->off;
@@ -409,6 +431,7 @@ static void revert(struct failure *f, struct simdisk_pend *rest)
     n->vol = simdisk_image_share(n->base);
     n->vol_size = size;
     n->lost = 0;
+    simdisk_flaws_uncover(d, n, SIZE_MAX);
     uint64_t blocks = simdisk_image_blocks_past(d, n->vol, 0);
     d->used += (blocks - n->blocks) * d->o.page; /* modulo 2^64: it may shrink */
     n->blocks = blocks;
@@ -458,17 +481,24 @@ enum status simdisk_sync_fail(struct simdisk *d, simdisk_ino ino, uint64_t mark,
     if (d->dead != ST_OK) {
         return d->dead;
     }
-    if (n->owes_error) {
-        n->owes_error = false;
-        return ST_IO;
-    }
     if (d->o.fsync_fail == SIMDISK_F4) {
         d->dead = choose_chance(s, READ_ONLY_PPM) ? ST_ROFS : ST_IO;
         return d->dead;
     }
-    lose(d, n, mark, s);
-    n->owes_error = d->o.fsync_fail == SIMDISK_F2;
-    return n->owes_error ? ST_OK : ST_IO;
+    bool told = n->owes_error || d->o.fsync_fail != SIMDISK_F2;
+    if (!n->owes_error) {
+        lose(d, n, mark, s);
+    }
+    n->owes_error = !told;
+    n->sync_failed = told;
+    simdisk_tell(d, &(struct simdisk_event){.action = SIMDISK_SYNC_FAILED, .ino = ino});
+    return told ? ST_IO : ST_OK;
+}
+
+bool simdisk_sync_failed(const struct simdisk *d, simdisk_ino ino)
+{
+    const struct simdisk_inode *n = simdisk_inode_find(d, ino);
+    return n != NULL && n->sync_failed;
 }
 
 bool simdisk_dead(const struct simdisk *d)
@@ -483,6 +513,18 @@ bool simdisk_sync_owes(const struct simdisk *d, simdisk_ino ino)
 }
 
 /* ---- eviction ---- */
+
+/* Bytes from here on are zeros on a page that nobody has written since, whatever media hold: the
+ * file ends here, or a cut is on its way. */
+static uint64_t sound_end(const struct simdisk_inode *n)
+{
+    uint64_t end = n->vol_size;
+    for (size_t i = 0; n->pend != NULL && i < n->pend->count; i++) {
+        const struct simdisk_update *u = &n->pend->u[i];
+        end = u->kind == SIMDISK_TRUNC && u->off < end ? u->off : end;
+    }
+    return end;
+}
 
 static void evict_page(struct simdisk *d, struct simdisk_inode *n, size_t page)
 {
@@ -499,8 +541,10 @@ static void evict_page(struct simdisk *d, struct simdisk_inode *n, size_t page)
     to->chunk = c;
     to->lost = false;
     n->lost--;
-    if (simdisk_image_prepare_cut(d, &n->vol, n->vol_size)) {
-        simdisk_image_cut(d, n->vol, n->vol_size, true);
+    simdisk_flaws_uncover(d, n, SIZE_MAX); /* it is short of room, so nothing clean stays */
+    uint64_t end = sound_end(n);
+    if (simdisk_image_prepare_cut(d, &n->vol, end)) {
+        simdisk_image_cut_page(d, n->vol, page, end);
     }
 }
 
@@ -524,19 +568,30 @@ static size_t lost_page(const struct simdisk_inode *n, uint64_t at)
     }
 }
 
+/* Pages of n of which the cache alone is right. */
+static uint64_t evictable(const struct simdisk *d, const struct simdisk_inode *n)
+{
+    return n->lost + simdisk_flaws_masked(d, n);
+}
+
 void simdisk_evict(struct simdisk *d, struct chooser_stream *s)
 {
     uint64_t total = 0;
     for (size_t i = 0; i < d->inode_count; i++) {
-        total += d->inodes[i]->lost;
+        total += evictable(d, d->inodes[i]);
     }
     if (total == 0) {
         return;
     }
     uint64_t at = choose(s, total);
     size_t i = 0;
-    while (at >= d->inodes[i]->lost) {
-        at -= d->inodes[i++]->lost;
+    while (at >= evictable(d, d->inodes[i])) {
+        at -= evictable(d, d->inodes[i++]);
     }
-    evict_page(d, d->inodes[i], lost_page(d->inodes[i], at));
+    struct simdisk_inode *n = d->inodes[i];
+    if (at < n->lost) {
+        evict_page(d, n, lost_page(n, at));
+    } else {
+        simdisk_flaws_uncover(d, n, (size_t)(at - n->lost));
+    }
 }
