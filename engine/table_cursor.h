@@ -26,14 +26,14 @@ struct table_cursor {
     /* private */
     struct table *table;
     unsigned flags;
-    struct blockread read; /* the present block */
-    uint32_t at;           /* entry in it */
-    uint32_t index;        /* its number */
-    struct slice head;     /* key of the present group's first entry */
-    uint32_t group;        /* which that is */
-    uint32_t run;          /* adjacent blocks read one by one so far */
-    struct block *block;   /* reference: what `read` lies in; or NULL: in ahead or unpacked */
-    char *ahead;           /* owned: what was read ahead */
+    struct blockread in; /* the present block */
+    uint32_t at;         /* entry in it */
+    uint32_t index;      /* its number */
+    struct slice head;   /* key of the present group's first entry */
+    uint32_t group;      /* which that is */
+    uint32_t run;        /* adjacent blocks read one by one so far */
+    struct block *block; /* reference: what `in` lies in; or NULL: in ahead or unpacked */
+    char *ahead;         /* owned: what was read ahead */
     size_t ahead_cap, ahead_size;
     uint64_t ahead_offset; /* in the file */
     size_t piece;          /* bytes to read next time */

@@ -22,9 +22,9 @@
 #include "engine/tableinfo.h"
 
 #define TABLEFMT_TRAIL   5 /* bytes behind the payload of a block */
-#define TABLEFMT_FOOTER  64
+#define TABLEFMT_FOOTER  68
 #define TABLEFMT_VERSION 1
-#define TABLEFMT_MAGIC   0x0a4c4241544b5654u /* "TVKTABL\n" */
+#define TABLEFMT_MAGIC   0x0a4c424154564b54u /* "TKVTABL\n" */
 
 enum tablefmt_type { TABLEFMT_RAW = 0, TABLEFMT_LZ4 = 1 }; /* as enum tkv_compression */
 
