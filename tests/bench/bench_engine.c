@@ -554,6 +554,16 @@ static void write_tsv(const struct bench *b)
     }
 }
 
+static bool wants_zipf(const struct bench *b)
+{
+    for (const struct workload *w = bench_work_list; w->name != NULL; w++) {
+        if (w->zipf && is_listed(b->workloads, w->name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int main(int argc, char **argv)
 {
     static struct bench b;
@@ -563,7 +573,7 @@ int main(int argc, char **argv)
     catch_stops();
     make_dir(&b);
     struct data *d = &b.work.data;
-    bench_data_init(d, d->entries, d->value_bytes, true);
+    bench_data_init(d, d->entries, d->value_bytes, wants_zipf(&b));
     b.work.ns_per_tick = meter_calibrate();
     bench_table_init(&b.table, b.peers, b.peer_count);
     for (unsigned round = 0; round < b.rounds; round++) {

@@ -487,6 +487,18 @@ static void run_ycsb(struct run *r)
     run_same(r, ycsb, 1, y->scan > 0 ? r->c->reads / 20 : r->c->reads / 2, 0);
 }
 
+/* Scans over keys of which the hot ones have thousands of versions: updates come first, as many
+ * as in ycsb_a, and nothing waits for what they leave to be done. */
+static void run_aged(struct run *r)
+{
+    static const struct ycsb update = {.update = 100};
+    struct worker *w = worker_new(r, ycsb, r->c->reads / 2, 1);
+    w->arg = &update;
+    workers_run(&w, 1);
+    free(w);
+    run_ycsb(r);
+}
+
 static void run_both(struct run *r)
 {
     struct worker *reader = worker_new(r, read_until_done, r->c->reads / 2, 0);
@@ -684,21 +696,20 @@ static void run_replay(struct run *r)
 /* ---- the list ---- */
 
 static const enum way seq = WAY_SEQ, random_way = WAY_RANDOM, hot = WAY_HOT;
-static const struct ycsb a = {.read = 50, .update = 50};
-static const struct ycsb b = {.read = 95, .update = 5};
-static const struct ycsb c = {.read = 100};
-static const struct ycsb d = {.read = 95, .insert = 5, .latest = true};
-static const struct ycsb e = {.scan = 95, .insert = 5};
-static const struct ycsb f = {.read = 50, .modify = 50};
+static const struct ycsb mix_a = {.read = 50, .update = 50};
+static const struct ycsb mix_b = {.read = 95, .update = 5};
+static const struct ycsb mix_c = {.read = 100};
+static const struct ycsb mix_d = {.read = 95, .insert = 5, .latest = true};
+static const struct ycsb mix_e = {.scan = 95, .insert = 5};
+static const struct ycsb mix_f = {.read = 50, .modify = 50};
 
-/* Of one letter each; clang-format would make it a page wide. */
 /* clang-format off */
 const struct workload bench_work_list[] = {
-    {"fillseq", WORK_EMPTY, .run = run_fill, .arg = &seq},
-    {"fillbatch", WORK_EMPTY, .run = run_batch},
+    {"fillseq", WORK_EMPTY, WORK_ALL, .run = run_fill, .arg = &seq},
+    {"fillbatch", WORK_EMPTY, WORK_ALL, .run = run_batch},
     {"fillsync", WORK_EMPTY, .sync = true, .run = run_sync, .arg = &random_way},
     {"fillsync8", WORK_EMPTY, .sync = true, .run = run_sync8, .arg = &random_way},
-    {"fillrandom", WORK_EMPTY, .run = run_fill, .arg = &random_way},
+    {"fillrandom", WORK_EMPTY, WORK_ALL, .run = run_fill, .arg = &random_way},
     {"readrandom", WORK_FULL, .run = run_read, .arg = &random_way},
     {"readrandom2", WORK_FULL, .run = run_read2, .arg = &random_way},
     {"readmissing", WORK_FULL, .run = run_missing},
@@ -707,21 +718,43 @@ const struct workload bench_work_list[] = {
     {"readseq", WORK_FULL, .run = run_scan},
     {"readreverse", WORK_FULL, .run = run_scan, .arg = "back"},
     {"open", WORK_FULL, .self = true, .run = run_open},
-    {"overwrite", WORK_COPY, .run = run_overwrite},
-    {"compaction", WORK_COPY, .run = run_compaction},
-    {"readwhilewriting", WORK_COPY, .run = run_both},
-    {"ycsb_a", WORK_COPY, .zipf = true, .run = run_ycsb, .arg = &a},
-    {"ycsb_b", WORK_COPY, .zipf = true, .run = run_ycsb, .arg = &b},
-    {"ycsb_c", WORK_FULL, .zipf = true, .run = run_ycsb, .arg = &c},
-    {"ycsb_d", WORK_COPY, .zipf = true, .run = run_ycsb, .arg = &d},
-    {"ycsb_e", WORK_COPY, .zipf = true, .run = run_ycsb, .arg = &e},
-    {"ycsb_f", WORK_COPY, .zipf = true, .run = run_ycsb, .arg = &f},
-    {"deleterandom", WORK_COPY, .run = run_delete},
+    {"overwrite", WORK_COPY, WORK_ALL, .run = run_overwrite},
+    {"compaction", WORK_COPY, WORK_ALL, .run = run_compaction},
+    {"readwhilewriting", WORK_COPY, WORK_ALL, .run = run_both},
+    {"ycsb_a", WORK_COPY, WORK_ALL, .zipf = true, .run = run_ycsb, .arg = &mix_a},
+    {"ycsb_b", WORK_COPY, WORK_ALL, .zipf = true, .run = run_ycsb, .arg = &mix_b},
+    {"ycsb_c", WORK_FULL, .zipf = true, .run = run_ycsb, .arg = &mix_c},
+    {"ycsb_d", WORK_COPY, .zipf = true, .run = run_ycsb, .arg = &mix_d},
+    {"ycsb_e", WORK_COPY, .zipf = true, .run = run_ycsb, .arg = &mix_e},
+    {"ycsb_e_aged", WORK_COPY, .zipf = true, .run = run_aged, .arg = &mix_e},
+    {"ycsb_f", WORK_COPY, WORK_ALL, .zipf = true, .run = run_ycsb, .arg = &mix_f},
+    {"deleterandom", WORK_COPY, WORK_NONE, .run = run_delete},
     {"tombstones", WORK_COPY, .run = run_tombstones},
     {"replay", WORK_EMPTY, .self = true, .run = run_replay},
     {.name = NULL},
 };
 /* clang-format on */
+
+/* Every key must be there, or none. */
+static void check_end(struct run *r, enum work_end end)
+{
+    struct entry e;
+    struct worker *w = worker_new(r, NULL, 0, 0);
+    w->t = r->peer->thread_new(r->db);
+    if (end == WORK_ALL) {
+        read_pass(w, false);
+        read_pass(w, true);
+    } else {
+        r->peer->cursor_open(w->t);
+        if (r->peer->first(w->t, &e)) {
+            bench_die("%s %s: %.*s is still there", r->peer->name, r->workload->name,
+                      (int)e.key.size, e.key.data);
+        }
+        r->peer->cursor_close(w->t);
+    }
+    r->peer->thread_free(w->t);
+    free(w);
+}
 
 /* Opens, waits until what that set off has ended, works, waits likewise, closes. */
 static void run_opened(struct run *r)
@@ -734,6 +767,9 @@ static void run_opened(struct run *r)
     if (!r->ended) {
         bench_proc_settle(r->c->settle_ms);
         r->after = bench_proc_usage();
+    }
+    if (r->c->check && r->workload->end != WORK_ANY) {
+        check_end(r, r->workload->end);
     }
     r->peer->close(r->db);
 }

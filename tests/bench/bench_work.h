@@ -42,11 +42,15 @@ enum work_start {
     WORK_COPY,  /* a copy of such, to change */
 };
 
+/* What is there afterwards, looked at where config.check is set. */
+enum work_end { WORK_ANY, WORK_ALL, WORK_NONE };
+
 struct run;
 
 struct workload {
     const char *name;
     enum work_start start;
+    enum work_end end;
     bool sync; /* its writes ask for sync */
     bool zipf; /* wants drawn ranks */
     bool self; /* opens the store by itself */
