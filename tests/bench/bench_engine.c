@@ -211,7 +211,7 @@ static void run_one(struct bench *b, const struct workload *w, unsigned peer)
     if (w->start == WORK_COPY) {
         bench_proc_copy(full, work);
     }
-    bench_proc_sync(b->dir);
+    bench_proc_calm(b->work.settle_ms > 0, b->dir); /* this process is quiet */
     size_t n = run_child(b, w, p, w->start == WORK_FULL ? full : work, rows);
     for (size_t i = 0; i < n; i++) {
         bench_table_add(&b->table, peer, &rows[i]);
@@ -278,7 +278,8 @@ static void usage(void)
                "  --threads N         of background work where that can be chosen, default 1\n"
                "  --compression on    default off; LZ4, for LevelDB Snappy, LMDB has none\n"
                "  --rounds N          default 3; the figures are medians of these\n"
-               "  --settle N          ms of quiet that end background work, default 100\n"
+               "  --settle N          ms of quiet that end background work, default 100;\n"
+               "                      0: wait neither for that nor for the disk\n"
                "  --seed N            of the work, default 1\n"
                "  --dir DIR           where to make (and remove) a directory of its own;\n"
                "                      default TMPDIR, or else here\n"
@@ -357,7 +358,7 @@ static void take_size(struct bench *b, int option, const char *text)
         c->peer.threads = (unsigned)number_of(text, 1000, 1, 16);
         break;
     case 'q':
-        c->settle_ms = (unsigned)number_of(text, 1000, 0, 10000);
+        c->settle_ms = (unsigned)number_of(text, 1000, 0, 4000);
         break;
     case 's':
         c->seed = number_of(text, 1000, 0, UINT64_MAX);

@@ -56,9 +56,9 @@ double bench_proc_memory(const char *field)
 
 #define LOOKS 5 /* that must find it quiet */
 
-void bench_proc_settle(unsigned quiet_ms)
+static void wait_quiet(unsigned quiet_ms)
 {
-    const struct timespec pause = {0, (long)(quiet_ms % 5000) * (1000000 / LOOKS)};
+    const struct timespec pause = {0, (long)(quiet_ms) * (1000000 / LOOKS)};
     double before = cpu_s();
     double busy = (double)quiet_ms / 1e3 / LOOKS / 20; /* 5 % of a processor */
     for (unsigned quiet = 0, looks = 0; quiet < LOOKS && looks < 15000; looks++) {
@@ -69,13 +69,23 @@ void bench_proc_settle(unsigned quiet_ms)
     }
 }
 
-void bench_proc_sync(const char *dir)
+static void sync_all(const char *dir)
 {
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 || syncfs(fd) != 0) {
         bench_die("sync of %s: %s", dir, strerror(errno));
     }
     (void)close(fd);
+}
+
+void bench_proc_calm(unsigned quiet_ms, const char *dir)
+{
+    if (quiet_ms > 0) {
+        wait_quiet(quiet_ms);
+    }
+    if (quiet_ms > 0 && dir != NULL) {
+        sync_all(dir);
+    }
 }
 
 typedef void visit_fn(void *arg, const char *path, const struct stat *st);

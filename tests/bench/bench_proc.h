@@ -17,12 +17,10 @@ struct usage bench_proc_usage(void);
 /* Bytes of "VmRSS" or "VmHWM" of this process. */
 double bench_proc_memory(const char *field);
 
-/* Waits until the other threads of this process have been idle for so long: every store's
- * background work ends so, whether it can say so or not. Gives up after 15,000 looks. */
-void bench_proc_settle(unsigned quiet_ms);
-
-/* Waits until the file system under dir has nothing left to write. */
-void bench_proc_sync(const char *dir);
+/* Waits until the threads of this process have been idle for so long (every store's background
+ * work ends so, whether it can say so or not; it gives up after 15,000 looks), and then until the
+ * file system under dir, when it is not NULL, has nothing left to write. 0: waits for neither. */
+void bench_proc_calm(unsigned quiet_ms, const char *dir);
 
 /* Blocks that the files under dir hold on disk, in bytes. */
 double bench_proc_disk(const char *dir);
