@@ -121,8 +121,7 @@ enum status table_unpack(const struct table *t, const char *p, size_t size, uint
 
 enum status table_bad_entry(const struct table *t, uint64_t offset, uint32_t at, struct err *err)
 {
-    err_set(err, "%s: entry %" PRIu32 " of the block at %" PRIu64 " makes no sense", t->path, at,
-            offset);
+    err_set(err, "%s: damaged entry %" PRIu32 " in the block at %" PRIu64, t->path, at, offset);
     return ST_CORRUPT;
 }
 
@@ -180,7 +179,7 @@ enum status table_block(const struct table *t, uint32_t i, unsigned flags, struc
     st = blockread_init(r, slice_of(b->data, b->size));
     if (st != ST_OK) {
         block_unref(b);
-        return corrupt(t, offset, "block without sense", err);
+        return corrupt(t, offset, "damaged block", err);
     }
     if (missed && cache != NULL && (flags & TABLE_NO_FILL) == 0) {
         blockcache_add(cache, b);
@@ -494,7 +493,8 @@ enum status table_get_hashed(struct table *t, struct slice key, uint64_t hash, u
     st = blockread_find(&r, key, hash, sequence, &e);
     if (st != ST_OK) {
         block_unref(block);
-        return st == ST_NOENT ? st : corrupt(t, t->index.offsets[i], "damaged entry in", err);
+        return st == ST_NOENT ? st
+                              : corrupt(t, t->index.offsets[i], "damaged entry in the block", err);
     }
     *hit = (struct table_hit){e, block};
     return ST_OK;
@@ -578,20 +578,22 @@ struct walk {
     uint64_t key_max;
     struct buf last; /* key */
     uint64_t last_sequence;
-    uint32_t block; /* of the last entry */
 };
 
-/* Is the separator of block i on the right side of an entry of block `of`? */
+/* Is the separator of block i on the right side of an entry of block `of`? whole has room for any
+ * key. */
 static bool separated(const struct table *t, uint32_t i, uint32_t of, const struct entry *e,
                       struct buf *whole)
 {
+    struct slice front = t->index.shared;
     struct slice rest = tabindex_separator(&t->index, i);
-    buf_clear(whole);
-    if (buf_append(whole, t->index.shared.data, t->index.shared.size) != ST_OK ||
-        buf_append(whole, rest.data, rest.size) != ST_OK) {
-        return true; /* told by the caller's own buffer soon enough */
+    CK(front.size + rest.size <= whole->cap); /* tabindex_load has seen to it */
+    if (front.size > 0) {
+        memcpy(whole->data, front.data, front.size);
     }
-    int c = entry_compare(t->te.order, e->key, e->sequence, buf_slice(whole),
+    memcpy(whole->data + front.size, rest.data, rest.size);
+    int c = entry_compare(t->te.order, e->key, e->sequence,
+                          slice_of(whole->data, front.size + rest.size),
                           tabindex_sequence(&t->index, i));
     return of <= i ? c <= 0 : c > 0;
 }
@@ -631,7 +633,6 @@ static const char *verify_entry(const struct table *t, const struct table_cursor
     }
     w->key_max = e->key.size > w->key_max ? e->key.size : w->key_max;
     w->last_sequence = e->sequence;
-    w->block = c->index;
     return e->type == BATCH_DELETE && e->value.size > 0 ? "delete with a value in the block" : NULL;
 }
 
@@ -681,12 +682,13 @@ static enum status verify_entries(struct table *t, struct err *err)
     struct buf first;
     struct buf whole;
     const char *wrong = NULL;
-    enum status st = ST_OK;
     buf_init(&w.last, &t->te.env->mem);
     buf_init(&first, &t->te.env->mem);
     buf_init(&whole, &t->te.env->mem);
     table_cursor_init(&c, t, TABLE_SCAN);
-    for (table_cursor_first(&c); c.valid && st == ST_OK && wrong == NULL; table_cursor_next(&c)) {
+    enum status st = buf_reserve(&whole, TKV_KEY_MAX);
+    table_cursor_first(&c);
+    while (c.valid && st == ST_OK && wrong == NULL) {
         if (w.sum.entries == 0) {
             st = buf_append(&first, c.entry.key.data, c.entry.key.size);
         }
@@ -695,11 +697,14 @@ static enum status verify_entries(struct table *t, struct err *err)
         if (st == ST_OK) {
             st = buf_append(&w.last, c.entry.key.data, c.entry.key.size);
         }
+        if (wrong == NULL) {
+            table_cursor_next(&c);
+        }
     }
     if (st != ST_OK) {
         st = err_status(err, st, t->path);
     } else if (wrong != NULL) {
-        st = corrupt(t, t->index.offsets[w.block], wrong, err);
+        st = corrupt(t, t->index.offsets[c.index], wrong, err);
     } else {
         st = table_cursor_error(&c, err);
     }

@@ -135,7 +135,7 @@ static enum status take_ahead(struct table_cursor *c, uint32_t i)
     if (st == ST_OK) {
         st = blockread_init(&c->in, slice_of(p, raw));
         if (st != ST_OK) {
-            err_set(&c->err, "%s: block at %" PRIu64 " makes no sense", t->path, offset);
+            err_set(&c->err, "%s: damaged block at %" PRIu64, t->path, offset);
         }
     }
     return st;

@@ -1,5 +1,6 @@
 /* tkv_dump.c - prints any file of a database, told by its name. */
 #include "engine/fname.h"
+#include "engine/tabledump.h"
 #include "engine/tkv_impl.h"
 #include "engine/waldump.h"
 
@@ -15,6 +16,9 @@ enum tkv_status tkv_dump(struct env *env, const char *path, tkv_report_fn *repor
     switch (fname_parse(slash != NULL ? slash + 1 : path, &number)) {
     case FNAME_LOG:
         st = waldump_log(env, path, number, report, arg, &err);
+        break;
+    case FNAME_TABLE:
+        st = tabledump_file(env, path, number, report, arg, &err);
         break;
     default:
         st = ST_INVAL;
