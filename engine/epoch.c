@@ -15,6 +15,7 @@ struct epoch_line {
     uint64_t pad[LINE / sizeof(uint64_t) - EPOCH_WORDS];
 };
 _Static_assert(sizeof(struct epoch_line) == LINE, "readers of other lines are not disturbed");
+_Static_assert(EPOCH_LINES == 64, "home() takes six bits");
 
 enum status epoch_init(struct epoch *e, struct env *env)
 {
@@ -70,7 +71,7 @@ void epoch_release(struct epoch *e)
 static unsigned home(void)
 {
     uint64_t at = (uint64_t)(uintptr_t)__builtin_frame_address(0) >> 16;
-    return (unsigned)((at * 0x9e3779b97f4a7c15u) >> 32) % EPOCH_LINES * EPOCH_WORDS;
+    return (unsigned)((at * 0x9e3779b97f4a7c15u) >> 58) * EPOCH_WORDS;
 }
 
 unsigned epoch_enter(struct epoch *e)
