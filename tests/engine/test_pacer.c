@@ -171,6 +171,12 @@ static void pacer__who_is_in_a_hurry_does_not_wait(void)
     EXPECT(k.waits == 0); /* the hurry's bytes are not owed */
     pacer_wait(&p, 1);
     EXPECT(k.waits == 1);
+    pacer_wait(&p, 1000000);
+    pacer_hurry(&p, true); /* what is owed is forgiven */
+    pacer_hurry(&p, false);
+    k.waits = 0;
+    pacer_wait(&p, 1);
+    EXPECT(k.waits == 0);
     pacer_release(&p);
 }
 
