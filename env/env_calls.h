@@ -322,10 +322,15 @@ static inline unsigned env_cpu_features(struct env *e)
         }                                        \
     } while (0)
 
+/* The section that lists a library's probes; a library may have one of its own. */
+#ifndef ENV_PROBES
+#define ENV_PROBES "env_probes"
+#endif
+
 /* A state worth reaching: a sweep reports which were, and fails on those that never were. */
 #define ENV_PROBE(e, text)                       \
     do {                                         \
-        ENV_SITE_DEFINE("env_probes", text);     \
+        ENV_SITE_DEFINE(ENV_PROBES, text);       \
         if ((e)->vt->probe != NULL) {            \
             (e)->vt->probe((e), &env_site_here); \
         }                                        \

@@ -2,30 +2,56 @@
  * PLAN_KNOB. Rows may be added anywhere; names never change their meaning.
  *
  * PLAN_KNOB(id, name, class, min, max, default, draw, on_ppm, doc)
- *   class  SIZE or FAULT
+ *   class  SIZE or FAULT; NODE_SIZE, STORE_FAULT …: of that world alone
  *   draw   FIX | LIN(low, high) | LOG(low, high) | PICK(weights…) */
 
 /* clang-format off */
 /* ---- the workload ---- */
-PLAN_KNOB(CLIENTS, "clients", SIZE, 1, 64, 3, FIX, 0, "client processes")
+PLAN_KNOB(CLIENTS, "clients", NODE_SIZE, 1, 64, 3, FIX, 0, "client processes")
 PLAN_KNOB(OPS, "ops", SIZE, 1, 1000000000, 500, FIX, 0, "operations of all clients together")
 PLAN_KNOB(KEYS, "keys", SIZE, 1, 1000000, 16, LOG(2, 64), 1000000, "different keys")
-PLAN_KNOB(VALUE_BYTES, "value_bytes", SIZE, 0, 1000000, 40, LOG(8, 4000), 1000000, "greatest padding of a value")
-PLAN_KNOB(PIPELINE, "pipeline", SIZE, 1, 64, 4, LIN(1, 8), 1000000, "greatest number of requests sent at once")
-PLAN_KNOB(THINK_US, "think_us", SIZE, 0, 10000000, 500, LOG(1, 3000), 1000000, "greatest pause between a client's requests")
-PLAN_KNOB(TIMEOUT_MS, "timeout_ms", SIZE, 1, 1000000, 300, LOG(60, 1000), 1000000, "how long a client waits for a reply")
-PLAN_KNOB(MIX, "mix", SIZE, 0, 4, 0, PICK(4, 2, 2, 1, 1), 1000000, "0 all kinds, 1 registers, 2 batches and scans, 3 counters and appends, 4 mostly buffered writes")
-PLAN_KNOB(GARBAGE, "garbage", FAULT, 0, 1000000, 0, LOG(2000, 20000), 300000, "a request that is no RESP")
-PLAN_KNOB(VANISH, "vanish", FAULT, 0, 1000000, 0, LOG(2000, 20000), 400000, "a client hangs up without reading its replies")
-PLAN_KNOB(SLOW_READ, "slow_read", FAULT, 0, 1000000, 0, LOG(3000, 30000), 400000, "a client asks for a lot and reads late")
+PLAN_KNOB(VALUE_BYTES, "value_bytes", NODE_SIZE, 0, 1000000, 40, LOG(8, 4000), 1000000, "greatest padding of a value")
+PLAN_KNOB(PIPELINE, "pipeline", NODE_SIZE, 1, 64, 4, LIN(1, 8), 1000000, "greatest number of requests sent at once")
+PLAN_KNOB(THINK_US, "think_us", NODE_SIZE, 0, 10000000, 500, LOG(1, 3000), 1000000, "greatest pause between a client's requests")
+PLAN_KNOB(TIMEOUT_MS, "timeout_ms", NODE_SIZE, 1, 1000000, 300, LOG(60, 1000), 1000000, "how long a client waits for a reply")
+PLAN_KNOB(MIX, "mix", NODE_SIZE, 0, 4, 0, PICK(4, 2, 2, 1, 1), 1000000, "0 all kinds, 1 registers, 2 batches and scans, 3 counters and appends, 4 mostly buffered writes")
+PLAN_KNOB(GARBAGE, "garbage", NODE_FAULT, 0, 1000000, 0, LOG(2000, 20000), 300000, "a request that is no RESP")
+PLAN_KNOB(VANISH, "vanish", NODE_FAULT, 0, 1000000, 0, LOG(2000, 20000), 400000, "a client hangs up without reading its replies")
+PLAN_KNOB(SLOW_READ, "slow_read", NODE_FAULT, 0, 1000000, 0, LOG(3000, 30000), 400000, "a client asks for a lot and reads late")
 
 /* ---- the node ---- */
-PLAN_KNOB(WRITE_BUFFER, "write_buffer", SIZE, 1024, 1073741824, 65536, LOG(4096, 131072), 1000000, "bytes of a memtable before its log rotates")
-PLAN_KNOB(OUTPUT_LIMIT, "output_limit", SIZE, 4096, 1073741824, 1048576, LOG(16384, 1048576), 1000000, "bytes of replies a connection may have waiting")
-PLAN_KNOB(IDLE_MS, "idle_ms", SIZE, 0, 100000000, 0, LOG(50, 2000), 300000, "idle timeout of a connection, 0 none")
-PLAN_KNOB(INFLIGHT, "inflight", SIZE, 1, 1000000, 1024, PICK(0, 1, 2, 4, 64), 300000, "requests of a connection that the node takes in at once")
-PLAN_KNOB(CURSORS, "cursors", SIZE, 1, 1000000, 4096, PICK(0, 1, 1, 2), 300000, "SCAN cursors that the node remembers")
-PLAN_KNOB(MAX_CLIENTS, "max_clients", SIZE, 1, 100000, 100, PICK(0, 0, 1, 1, 2, 2, 4, 4, 8), 400000, "connections the node accepts")
+PLAN_KNOB(WRITE_BUFFER, "write_buffer", NODE_SIZE, 1024, 1073741824, 65536, LOG(4096, 131072), 1000000, "bytes of a memtable before its log rotates")
+PLAN_KNOB(OUTPUT_LIMIT, "output_limit", NODE_SIZE, 4096, 1073741824, 1048576, LOG(16384, 1048576), 1000000, "bytes of replies a connection may have waiting")
+PLAN_KNOB(IDLE_MS, "idle_ms", NODE_SIZE, 0, 100000000, 0, LOG(50, 2000), 300000, "idle timeout of a connection, 0 none")
+PLAN_KNOB(INFLIGHT, "inflight", NODE_SIZE, 1, 1000000, 1024, PICK(0, 1, 2, 4, 64), 300000, "requests of a connection that the node takes in at once")
+PLAN_KNOB(CURSORS, "cursors", NODE_SIZE, 1, 1000000, 4096, PICK(0, 1, 1, 2), 300000, "SCAN cursors that the node remembers")
+PLAN_KNOB(MAX_CLIENTS, "max_clients", NODE_SIZE, 1, 100000, 100, PICK(0, 0, 1, 1, 2, 2, 4, 4, 8), 400000, "connections the node accepts")
+
+/* ---- the engine alone (docs/store.md) ---- */
+PLAN_KNOB(STORE_WORKERS, "store_workers", STORE_SIZE, 1, 4, 2, PICK(0, 40, 25, 20, 15), 1000000, "threads that use the database")
+PLAN_KNOB(STORE_MIX, "store_mix", STORE_SIZE, 0, 5, 0, PICK(35, 20, 15, 10, 10, 10), 1000000, "0 all kinds, 1 writes, 2 deletes and ranges, 3 snapshots and cursors, 4 flushes and compactions, 5 reads")
+PLAN_KNOB(STORE_VALUE_BYTES, "store_value_bytes", STORE_SIZE, 0, 100000, 40, LOG(2, 400), 1000000, "greatest padding of a value")
+PLAN_KNOB(STORE_KEY_BYTES, "store_key_bytes", STORE_SIZE, 0, 4096, 0, LOG(1, 200), 300000, "padding of a key")
+PLAN_KNOB(STORE_SYNC, "store_sync", STORE_SIZE, 0, 1000000, 300000, LIN(0, 600000), 1000000, "ppm: a write asks to be synced")
+PLAN_KNOB(STORE_THINK_US, "store_think_us", STORE_SIZE, 0, 10000000, 200, LOG(1, 3000), 1000000, "greatest pause between a thread's operations")
+PLAN_KNOB(STORE_LOG, "store_log", STORE_SIZE, 0, 1, 1, PICK(25, 75), 1000000, "0: a database without a log, whose owner replays by tags")
+PLAN_KNOB(STORE_ORDER, "store_order", STORE_SIZE, 0, 1, 0, PICK(75, 25), 1000000, "0 bytewise, 1 reverse")
+PLAN_KNOB(STORE_WRITE_BUFFER, "store_write_buffer", STORE_SIZE, 64, 1073741824, 4096, LOG(512, 8192), 1000000, "bytes of a memtable")
+PLAN_KNOB(STORE_MEMTABLES, "store_memtables", STORE_SIZE, 1, 64, 4, LIN(1, 4), 1000000, "full memtables that wait before writers do")
+PLAN_KNOB(STORE_BLOCK_BYTES, "store_block_bytes", STORE_SIZE, 64, 1048576, 256, LOG(64, 512), 1000000, "bytes of a block")
+PLAN_KNOB(STORE_TABLE_BYTES, "store_table_bytes", STORE_SIZE, 64, 1073741824, 2048, LOG(256, 8192), 1000000, "bytes of a table that a compaction writes")
+PLAN_KNOB(STORE_LEVEL0, "store_level0", STORE_SIZE, 1, 64, 2, LIN(1, 4), 1000000, "tables in level 0 that start a compaction; writers slow down at twice, stop at three times as many")
+PLAN_KNOB(STORE_LEVEL1_BYTES, "store_level1_bytes", STORE_SIZE, 64, 1099511627776, 4096, LOG(512, 16384), 1000000, "bytes of level 1")
+PLAN_KNOB(STORE_LEVEL_FACTOR, "store_level_factor", STORE_SIZE, 2, 100, 3, LIN(2, 4), 1000000, "a level holds so many times the last")
+PLAN_KNOB(STORE_CACHE_BYTES, "store_cache_bytes", STORE_SIZE, 0, 1073741824, 0, PICK(0, 512, 4096, 65536), 700000, "bytes of the block cache")
+PLAN_KNOB(STORE_META_BYTES, "store_meta_bytes", STORE_SIZE, 0, 1073741824, 67108864, PICK(1024, 8192, 67108864), 500000, "bytes of indexes and filters held")
+PLAN_KNOB(STORE_FILES_MAX, "store_files_max", STORE_SIZE, 8, 4096, 64, PICK(8, 9, 12, 32), 700000, "tables open at once")
+PLAN_KNOB(STORE_FILTER_BITS, "store_filter_bits", STORE_SIZE, 0, 64, 10, PICK(0, 2, 10, 30, 0), 600000, "filter bits a key")
+PLAN_KNOB(STORE_PREFIX_BYTES, "store_prefix_bytes", STORE_SIZE, 0, 255, 0, LIN(1, 5), 400000, "prefix in the filters")
+PLAN_KNOB(STORE_COMPRESSION, "store_compression", STORE_SIZE, 0, 2, 1, PICK(40, 30, 30), 1000000, "0 none, 1 from level 2 on, 2 everywhere")
+PLAN_KNOB(STORE_THREADS, "store_threads", STORE_SIZE, 1, 16, 2, LIN(1, 3), 1000000, "threads of the engine")
+PLAN_KNOB(STORE_TWIN, "store_twin", STORE_SIZE, 0, 1, 0, PICK(93, 7), 1000000, "1: one thread, no faults; the same operations with other options must answer alike (E12)")
+PLAN_KNOB(STORE_STALL_MS, "store_stall_ms", STORE_SIZE, 1, 100000000, 60000, FIX, 0, "virtual ms by which a write has to return when the disk is well (E27)")
 
 /* ---- the machine ---- */
 PLAN_KNOB(STEP_NS, "step_ns", SIZE, 1, 1000000, 1000, LOG(100, 20000), 1000000, "virtual time of one scheduler step")
@@ -48,19 +74,19 @@ PLAN_KNOB(META_EIO, "meta_eio", FAULT, 0, 1000000, 0, LOG(3000, 50000), 200000, 
 PLAN_KNOB(DISK_FULL, "disk_full", FAULT, 0, 100, 0, LIN(1, 3), 250000, "episodes in which the disk is full")
 
 /* ---- network ---- */
-PLAN_KNOB(NET_LATENCY_US, "net_latency_us", SIZE, 1, 10000000, 100, LOG(30, 5000), 1000000, "median one-way latency")
-PLAN_KNOB(NET_BUFFER, "net_buffer", SIZE, 64, 16777216, 65536, PICK(0, 256, 4096, 65536), 1000000, "bytes a socket buffers each way")
-PLAN_KNOB(NET_SPLIT, "net_split", FAULT, 0, 1000000, 0, LIN(100000, 500000), 800000, "a socket read or write moves fewer bytes than it could")
-PLAN_KNOB(NET_TAIL, "net_tail", FAULT, 0, 1000000, 0, LOG(500, 10000), 500000, "a segment takes 10 to 100 times longer")
-PLAN_KNOB(NET_RESET, "net_reset", FAULT, 0, 1000000, 0, LOG(100, 3000), 400000, "a connection is reset at a read or write")
-PLAN_KNOB(NET_INTR, "net_intr", FAULT, 0, 1000000, 0, LOG(1000, 10000), 400000, "a socket call or a poll is interrupted")
-PLAN_KNOB(NET_SPURIOUS, "net_spurious", FAULT, 0, 1000000, 0, LOG(1000, 10000), 400000, "the poller reports readiness that is not there")
-PLAN_KNOB(NET_ACCEPT, "net_accept", FAULT, 0, 1000000, 0, LOG(10000, 300000), 250000, "accept finds no descriptor or no memory, and leaves the connection queued")
-PLAN_KNOB(BACKLOG, "backlog", SIZE, 1, 4096, 128, PICK(0, 1, 1, 2, 0, 4), 300000, "connections a listener queues")
+PLAN_KNOB(NET_LATENCY_US, "net_latency_us", NODE_SIZE, 1, 10000000, 100, LOG(30, 5000), 1000000, "median one-way latency")
+PLAN_KNOB(NET_BUFFER, "net_buffer", NODE_SIZE, 64, 16777216, 65536, PICK(0, 256, 4096, 65536), 1000000, "bytes a socket buffers each way")
+PLAN_KNOB(NET_SPLIT, "net_split", NODE_FAULT, 0, 1000000, 0, LIN(100000, 500000), 800000, "a socket read or write moves fewer bytes than it could")
+PLAN_KNOB(NET_TAIL, "net_tail", NODE_FAULT, 0, 1000000, 0, LOG(500, 10000), 500000, "a segment takes 10 to 100 times longer")
+PLAN_KNOB(NET_RESET, "net_reset", NODE_FAULT, 0, 1000000, 0, LOG(100, 3000), 400000, "a connection is reset at a read or write")
+PLAN_KNOB(NET_INTR, "net_intr", NODE_FAULT, 0, 1000000, 0, LOG(1000, 10000), 400000, "a socket call or a poll is interrupted")
+PLAN_KNOB(NET_SPURIOUS, "net_spurious", NODE_FAULT, 0, 1000000, 0, LOG(1000, 10000), 400000, "the poller reports readiness that is not there")
+PLAN_KNOB(NET_ACCEPT, "net_accept", NODE_FAULT, 0, 1000000, 0, LOG(10000, 300000), 250000, "accept finds no descriptor or no memory, and leaves the connection queued")
+PLAN_KNOB(BACKLOG, "backlog", NODE_SIZE, 1, 4096, 128, PICK(0, 1, 1, 2, 0, 4), 300000, "connections a listener queues")
 
 /* ---- clocks ---- */
 PLAN_KNOB(CLOCK_DRIFT, "clock_drift", FAULT, 0, 100000, 0, LOG(10, 50000), 500000, "rate of a host's clocks is off by up to this many ppm")
-PLAN_KNOB(WALL_STEP, "wall_step", FAULT, 0, 1000000, 0, LOG(10000, 500000), 300000, "the wall clock jumps before it is read")
+PLAN_KNOB(WALL_STEP, "wall_step", NODE_FAULT, 0, 1000000, 0, LOG(10000, 500000), 300000, "the wall clock jumps before it is read")
 
 /* ---- memory ---- */
 PLAN_KNOB(REFUSE, "refuse", FAULT, 0, 1000000, 0, LOG(30, 2000), 250000, "an allocation of the node is refused")

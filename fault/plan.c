@@ -9,7 +9,18 @@
 #define TEXT_KEY_MAX 64
 
 enum draw { DRAW_FIX, DRAW_LIN, DRAW_LOG, DRAW_PICK };
-enum class { SIZE, FAULT };
+/* A bit for a fault, and one for each world that has the knob. */
+enum class {
+    CLASS_FAULT = 1,
+    CLASS_NODE = 2,
+    CLASS_STORE = 4,
+    NODE_SIZE = CLASS_NODE,
+    NODE_FAULT = CLASS_NODE | CLASS_FAULT,
+    STORE_SIZE = CLASS_STORE,
+    STORE_FAULT = CLASS_STORE | CLASS_FAULT,
+    SIZE = CLASS_NODE | CLASS_STORE,
+    FAULT = CLASS_NODE | CLASS_STORE | CLASS_FAULT,
+};
 
 struct row {
     const char *name;
@@ -76,7 +87,30 @@ uint64_t plan_default(enum plan_knob k)
 
 bool plan_is_fault(enum plan_knob k)
 {
-    return rows[k].class == FAULT;
+    return (rows[k].class & CLASS_FAULT) != 0;
+}
+
+static const char *const worlds[PLAN_WORLDS] = {"node", "store"};
+
+const char *plan_world_name(enum plan_world w)
+{
+    return worlds[w];
+}
+
+bool plan_world_of(const char *name, enum plan_world *w)
+{
+    for (int i = 0; i < PLAN_WORLDS; i++) {
+        if (strcmp(name, worlds[i]) == 0) {
+            *w = (enum plan_world)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool plan_concerns(enum plan_knob k, enum plan_world w)
+{
+    return (rows[k].class & (w == PLAN_WORLD_NODE ? CLASS_NODE : CLASS_STORE)) != 0;
 }
 
 /* ---- life ---- */
@@ -178,7 +212,7 @@ static uint64_t draw_knob(uint64_t seed, const struct row *r)
         return r->def;
     }
     if (!on) {
-        return r->class == FAULT ? r->min : r->def;
+        return (r->class & CLASS_FAULT) != 0 ? r->min : r->def;
     }
     switch (r->draw.kind) {
     case DRAW_LIN:
@@ -196,7 +230,8 @@ static uint64_t draw_knob(uint64_t seed, const struct row *r)
 void plan_draw(struct plan *p)
 {
     for (int k = 0; k < PLAN_KNOBS; k++) {
-        p->value[k] = draw_knob(p->seed, &rows[k]);
+        bool here = plan_concerns((enum plan_knob)k, p->world);
+        p->value[k] = here ? draw_knob(p->seed, &rows[k]) : rows[k].def;
     }
 }
 
@@ -265,10 +300,15 @@ enum status plan_print(const struct plan *p, struct buf *out)
     put_text(out, &st,
              "# a plan for tinykv-sim: replay it with tinykv-sim replay FILE\nversion = ");
     put_u64(out, &st, VERSION);
+    put_text(out, &st, "\nworld = ");
+    put_text(out, &st, plan_world_name(p->world));
     put_text(out, &st, "\nseed = ");
     put_u64(out, &st, p->seed);
     put_text(out, &st, "\n");
     for (int k = 0; k < PLAN_KNOBS; k++) {
+        if (!plan_concerns((enum plan_knob)k, p->world) && p->value[k] == rows[k].def) {
+            continue; /* of another world */
+        }
         put_text(out, &st, rows[k].name);
         put_text(out, &st, " = ");
         put_u64(out, &st, p->value[k]);
@@ -321,8 +361,13 @@ static bool take_word(struct scan *s, char *word, size_t size)
 {
     skip_blanks(s);
     size_t n = 0;
-    while (s->at < s->end && ((*s->at >= 'a' && *s->at <= 'z') || *s->at == '_') && n + 1 < size) {
-        word[n++] = *s->at++;
+    while (s->at < s->end && n + 1 < size) {
+        char c = *s->at;
+        if (!((c >= 'a' && c <= 'z') || c == '_' || (n > 0 && c >= '0' && c <= '9'))) {
+            break;
+        }
+        word[n++] = c;
+        s->at++;
     }
     word[n] = '\0';
     return n > 0;
@@ -371,6 +416,12 @@ static enum status parse_value(struct plan *p, struct scan *s, const char *name,
     }
     if (strcmp(name, "skip_event") == 0) {
         return parse_skip(p, s, &p->events, err);
+    }
+    if (strcmp(name, "world") == 0) {
+        char world[TEXT_KEY_MAX];
+        bool known = take_word(s, world, sizeof world) && plan_world_of(world, &p->world);
+        err_set(err, "world is one of: node store");
+        return known ? ST_OK : ST_INVAL;
     }
     uint64_t v;
     if (!take_u64(s, &v)) {

@@ -29,6 +29,9 @@ enum plan_knob {
     PLAN_KNOBS
 };
 
+/* Which simulated world a plan is for; old .seed files do not say, and mean the node's. */
+enum plan_world { PLAN_WORLD_NODE, PLAN_WORLD_STORE, PLAN_WORLDS };
+
 struct plan_range {
     uint64_t actor; /* client, 0 for the nemesis */
     uint64_t first; /* ordinals left out, inclusive */
@@ -43,18 +46,19 @@ struct plan_skips {
 
 struct plan {
     struct mem *mem; /* borrowed */
+    enum plan_world world;
     uint64_t seed;
     uint64_t value[PLAN_KNOBS];
     struct plan_skips ops;    /* client operations that are not issued */
     struct plan_skips events; /* nemesis events that do not happen */
 };
 
-/* Every knob at its default, nothing left out. */
+/* Every knob at its default, nothing left out; for the world of the node. */
 void plan_init(struct plan *p, struct mem *mem, uint64_t seed);
 void plan_release(struct plan *p);
 NODISCARD enum status plan_copy(const struct plan *from, struct plan *to);
 
-/* The swarm: every knob drawn for p->seed. */
+/* The swarm: every knob of p->world drawn for p->seed, the others at their defaults. */
 void plan_draw(struct plan *p);
 
 /* The text of a .seed file; knobs at their drawn value are printed too, so that it stands alone. */
@@ -75,6 +79,10 @@ static inline uint64_t plan_get(const struct plan *p, enum plan_knob k)
 }
 
 const char *plan_name(enum plan_knob k);
+/* The knob means something in that world. */
+bool plan_concerns(enum plan_knob k, enum plan_world w);
+const char *plan_world_name(enum plan_world w);
+bool plan_world_of(const char *name, enum plan_world *w); /* false: there is none such */
 const char *plan_doc(enum plan_knob k);
 uint64_t plan_min(enum plan_knob k);
 uint64_t plan_max(enum plan_knob k);

@@ -76,8 +76,8 @@ static void heal(struct cluster *c)
 {
     struct host *h = c->node_host;
     c->world.faults = false;
-    while (c->nemesis != NULL && !c->world.failure.set) {
-        task_wake(c->nemesis);
+    while (c->nemesis.task != NULL && !c->world.failure.set) {
+        task_wake(c->nemesis.task);
         wait_here(c, c->world.sched.now + NS_PER_S);
     }
     simdisk_set_capacity(h->disk, plan_get(c->plan, PLAN_CAPACITY));
@@ -156,7 +156,7 @@ static void director_body(struct cluster *c)
     for (size_t i = 0; i < clients; i++) {
         start_client(c, i, false);
     }
-    c->nemesis = world_task(&c->world, "nemesis", &c->tasks, nemesis_run, c);
+    nemesis_start(&c->nemesis, &c->tasks);
     await_clients(c);
     phase(c, "heal");
     heal(c);
@@ -262,63 +262,36 @@ static void judge_history(struct cluster *c)
     }
 }
 
-static void report_tail(const struct cluster *c, struct buf *tail)
-{
-    char line[256];
-    const struct trace_event *e;
-    for (size_t i = 0; (e = trace_kept(&c->world.trace, i)) != NULL; i++) {
-        trace_format(e, line, sizeof line);
-        enum status st = buf_append_text(tail, line);
-        if (st == ST_OK) {
-            st = buf_append_text(tail, "\n");
-        }
-        CK(st == ST_OK);
-    }
-}
-
-static void fill_result(struct cluster *c, struct cluster_result *r)
-{
-    const struct world *w = &c->world;
-    r->failure = w->failure;
-    r->ok = !w->failure.set;
-    r->trace_hash = hash_add(w->trace.hash, w->sched.now);
-    r->events = w->trace.events;
-    r->steps = w->sched.steps;
-    r->virtual_ns = w->sched.now;
-    r->choices = w->chooser.decisions;
-    memcpy(r->injected, w->injected, sizeof r->injected);
-}
-
-static void cluster_init(struct cluster *c, const struct cluster_options *o,
-                         struct cluster_result *r)
+static void cluster_init(struct cluster *c, const struct trial_options *o, struct trial_result *r)
 {
     struct mem *mem = simmem();
     *c = (struct cluster){.options = o, .plan = o->plan, .result = r};
-    *r = (struct cluster_result){0};
-    struct world_options wo = {.plan = o->plan,
-                               .pool = o->pool,
-                               .trace_keep = o->trace_keep,
-                               .hooks = &cluster_hooks,
-                               .hooks_arg = c};
+    *r = (struct trial_result){0};
+    struct world_options wo = trial_world(o, &cluster_hooks, c);
     world_init(&c->world, mem, &wo);
-    c->world.trace.watch = o->watch;
-    c->world.trace.watch_arg = o->watch_arg;
-    if (o->tape != NULL) {
-        chooser_play(&c->world.chooser, o->tape, o->tape_size);
-    }
-    if (o->record != NULL) {
-        chooser_record(&c->world.chooser, o->record);
-    }
+    trial_attach(o, &c->world);
     list_init(&c->tasks);
     contract_init(&c->contract, mem);
     lin_history_init(&c->history, mem);
     execorder_init(&c->order, mem);
-    chooser_init(&c->shadow_chooser, hash_mix(o->plan->seed ^ 0x736861646f77u));
-    chooser_stream_init(&c->shadow, &c->shadow_chooser, CHOOSE_SHADOW, 0);
+    c->shadows = (struct shadowing){.world = &c->world,
+                                    .options = o,
+                                    .result = r,
+                                    .main = shadow_main,
+                                    .judge = shadow_judge,
+                                    .crash = shadow_crash,
+                                    .user = c};
+    shadowing_init(&c->shadows);
     c->node_host = world_host(&c->world, NULL);
     c->client_count = (size_t)plan_get(o->plan, PLAN_CLIENTS) + 1;
     c->clients = mem_zalloc(mem, c->client_count * sizeof *c->clients);
-    c->nemesis_at = UINT64_MAX;
+    c->nemesis = (struct nemesis){.world = &c->world,
+                                  .host = &c->node_host,
+                                  .proc = &c->node,
+                                  .stopping = &c->stopping,
+                                  .ops = &c->ops_started,
+                                  .busy = &c->clients_running,
+                                  .wake = &c->director};
     c->judging = plan_get(o->plan, PLAN_SHADOW_MAX) > 0;
 }
 
@@ -328,18 +301,18 @@ static void cluster_release(struct cluster *c)
         task_kill(LIST_ENTRY(c->tasks.next, struct task, link));
     }
     struct mem *mem = c->world.mem;
+    nemesis_release(&c->nemesis);
     c->node = NULL; /* its end is nobody's business any more */
     world_release(&c->world);
     contract_release(&c->contract);
     lin_history_release(&c->history);
     mem_release(mem, c->clients);
     mem_release(mem, c->logs);
-    mem_release(mem, c->events);
     mem_release(mem, c->refs);
     execorder_release(&c->order);
 }
 
-void cluster_run(const struct cluster_options *o, struct cluster_result *r, struct buf *tail)
+void cluster_run(const struct trial_options *o, struct trial_result *r, struct buf *tail)
 {
     struct cluster *c = mem_alloc(simmem(), sizeof *c);
     cluster_init(c, o, r);
@@ -348,9 +321,9 @@ void cluster_run(const struct cluster_options *o, struct cluster_result *r, stru
     if (!c->world.failure.set) {
         judge_history(c);
     }
-    fill_result(c, r);
+    trial_account(&c->world, r);
     if (tail != NULL && !r->ok) {
-        report_tail(c, tail);
+        trial_tail(&c->world, tail);
     }
     if (o->history != NULL) {
         enum status st = lin_jsonl_write(&c->history, o->history);

@@ -4,7 +4,9 @@
 
 #include "sim/cluster/cluster.h"
 #include "sim/cluster/execorder.h"
+#include "sim/nemesis.h"
 #include "sim/proc.h"
+#include "sim/shadowing.h"
 
 /* Which request an operation of the history was. */
 struct history_ref {
@@ -22,9 +24,9 @@ struct log_mark {
 
 struct cluster {
     struct world world;
-    const struct cluster_options *options;
+    const struct trial_options *options;
     const struct plan *plan;
-    struct cluster_result *result;
+    struct trial_result *result;
     struct list tasks; /* the testbed's own */
     /* the node */
     struct host *node_host;
@@ -41,15 +43,13 @@ struct cluster {
     char node_text[24][32];
     struct task *keeper;
     struct task *director;
-    struct task *nemesis;
-    struct event *events; /* the nemesis's */
+    struct nemesis nemesis;
     /* clients */
     struct client *clients; /* array of plan CLIENTS + 1: the last one verifies */
     size_t client_count;
     size_t clients_running;
     uint64_t ops_started;
-    uint64_t nemesis_at; /* wake the nemesis when ops_started reaches this */
-    int64_t client_ids;  /* for histories: a client whose operation ended unknown gets a new one */
+    int64_t client_ids; /* for histories: a client whose operation ended unknown gets a new one */
     struct lin_history history;
     struct history_ref *refs; /* one an operation of the history */
     size_t ref_cap;
@@ -62,10 +62,7 @@ struct cluster {
     size_t log_cap;
     uint64_t base_number, base_size, base_sequence;
     /* shadows */
-    struct chooser shadow_chooser;
-    struct chooser_stream shadow;
-    uint64_t shadows_done;
-    bool in_shadow; /* a shadow is running: its own points have their own rules */
+    struct shadowing shadows;
 };
 
 struct client {
@@ -85,9 +82,6 @@ extern const struct world_hooks cluster_hooks;
 /* workload.c */
 int workload_main(struct env *env, int argc, char **argv);
 
-/* nemesis.c */
-void nemesis_run(void *arg);
-
 /* keeper.c: starts the node, and again whenever it went down. */
 void keeper_run(void *arg);
 void keeper_start_node(struct cluster *c);
@@ -98,6 +92,11 @@ bool keeper_disk_dead(const struct cluster *c);
 bool keeper_disk_unwell(const struct cluster *c);
 
 /* shadow.c */
+/* What `struct shadowing` asks for. */
+int shadow_main(struct env *env, int argc, char **argv);
+void shadow_judge(struct shadowed *base);
+void shadow_crash(struct shadowing *run, struct shadowed *outer, const struct simdisk *d,
+                  enum simdisk_strategy strategy, unsigned depth, const char *what);
 /* A disk operation of the node: maybe a shadow crash here. */
 void shadow_point(struct cluster *c, enum disk_op op);
 /* A promise leaves: maybe a shadow that drops everything unsynced. */

@@ -11,26 +11,11 @@
 #include <stdio.h>
 #include <string.h>
 
-extern const struct env_site __start_env_probes[] __attribute__((weak));
-extern const struct env_site __stop_env_probes[] __attribute__((weak));
-
-size_t cluster_probe_count(void)
-{
-    return (size_t)(__stop_env_probes - __start_env_probes);
-}
-
-const char *cluster_probe_name(size_t i)
-{
-    return __start_env_probes[i].name;
-}
-
 static void on_probe(void *arg, struct proc *p, const struct env_site *site)
 {
     struct cluster *c = arg;
     (void)p;
-    if (c->options->probes != NULL) {
-        c->options->probes[site - __start_env_probes] = 1;
-    }
+    trial_probe_reached(c->options, site);
 }
 
 /* ---- logs, as the engine tells of them ---- */

@@ -404,9 +404,7 @@ static void note_start(struct session *s)
     struct cluster *c = s->c;
     c->ops_started++;
     c->result->operations++;
-    if (c->ops_started >= c->nemesis_at && c->nemesis != NULL) {
-        task_wake(c->nemesis);
-    }
+    nemesis_tick(&c->nemesis);
 }
 
 /* Up to `count` operations from *next on, sent together. */

@@ -15,6 +15,7 @@ static const char usage[] =
     "  check FILE.jsonl ...    are these histories linearizable?\n"
     "\n"
     "options\n"
+    "  --world NAME            node (default): the whole server; store: the engine alone\n"
     "  --set KNOB=VALUE        change one knob of the plan (may be given more than once)\n"
     "  --json                  machine-readable: an object a run, and one of totals\n"
     "  --trace                 run, replay: print every event\n"
@@ -39,8 +40,11 @@ static int knobs_command(void)
 {
     for (int i = 0; i < PLAN_KNOBS; i++) {
         enum plan_knob k = (enum plan_knob)i;
-        (void)printf("%-16s %-5s %llu..%llu, default %llu: %s\n", plan_name(k),
-                     plan_is_fault(k) ? "fault" : "size", (unsigned long long)plan_min(k),
+        const char *world = !plan_concerns(k, PLAN_WORLD_STORE)  ? "node"
+                            : !plan_concerns(k, PLAN_WORLD_NODE) ? "store"
+                                                                 : "both";
+        (void)printf("%-18s %-5s %-5s %llu..%llu, default %llu: %s\n", plan_name(k),
+                     plan_is_fault(k) ? "fault" : "size", world, (unsigned long long)plan_min(k),
                      (unsigned long long)plan_max(k), (unsigned long long)plan_default(k),
                      plan_doc(k));
     }

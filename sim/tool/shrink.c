@@ -16,10 +16,10 @@ struct shrink {
     uint64_t kept;
 };
 
-static void try_run(struct shrink *s, const struct plan *p, struct cluster_result *r)
+static void try_run(struct shrink *s, const struct plan *p, struct trial_result *r)
 {
-    struct cluster_options o = {.plan = p, .pool = &s->pool};
-    cluster_run(&o, r, NULL);
+    struct trial_options o = {.plan = p, .pool = &s->pool};
+    simworld_run(&o, r, NULL);
     s->runs++;
 }
 
@@ -31,7 +31,7 @@ static bool budget_left(const struct shrink *s)
 /* Takes the candidate when it fails in the same way; releases it otherwise. */
 static bool attempt(struct shrink *s, struct plan *candidate)
 {
-    struct cluster_result r;
+    struct trial_result r;
     try_run(s, candidate, &r);
     bool same = !r.ok && strcmp(r.failure.class, s->class) == 0;
     if (same) {
@@ -176,7 +176,7 @@ static int shrink_write(struct shrink *s)
 int shrink_command(const struct simargs *a)
 {
     struct shrink s = {.a = a};
-    struct cluster_result r;
+    struct trial_result r;
     int code = simargs_plan(a, a->what, &s.best);
     if (code != EXIT_FINE) {
         return code;

@@ -57,7 +57,7 @@ static bool parse_shard(const char *text, uint64_t *i, uint64_t *n)
     return parse_u64(left, i) && parse_u64(slash + 1, n) && *i >= 1 && *i <= *n;
 }
 
-enum kind { FLAG, NUMBER, TEXT, RANGE, SHARD, SET };
+enum kind { FLAG, NUMBER, TEXT, RANGE, SHARD, SET, WORLD };
 
 struct option {
     const char *name;
@@ -82,6 +82,7 @@ static const struct option options[] = {
     {"--record", TEXT, offsetof(struct simargs, record)},
     {"--history", TEXT, offsetof(struct simargs, history)},
     {"--junit", TEXT, offsetof(struct simargs, junit)},
+    {"--world", WORLD, 0},
     {"--out", TEXT, offsetof(struct simargs, out)},
     {"--twice-every", NUMBER, offsetof(struct simargs, twice_every)},
     {"--set", SET, 0},
@@ -126,6 +127,8 @@ static bool take(struct simargs *a, const struct option *o, const char *value)
         return parse_range(value, &a->first, &a->last);
     case SHARD:
         return parse_shard(value, &a->shard, &a->shards);
+    case WORLD:
+        return plan_world_of(value, &a->world);
     case SET:
         if (a->set_count == sizeof a->sets / sizeof *a->sets || strchr(value, '=') == NULL) {
             return false;
@@ -192,6 +195,7 @@ static int apply_sets(const struct simargs *a, struct plan *p)
 int simargs_plan_of_seed(const struct simargs *a, uint64_t seed, struct plan *p)
 {
     plan_init(p, simmem(), seed);
+    p->world = a->world;
     plan_draw(p);
     return apply_sets(a, p);
 }

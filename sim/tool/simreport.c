@@ -13,12 +13,12 @@ uint64_t wall_clock_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-static const char *verdict(const struct cluster_result *r)
+static const char *verdict(const struct trial_result *r)
 {
     return !r->ok ? "failed" : r->unknown ? "unknown" : "ok";
 }
 
-void simreport_json(const struct plan *p, const struct cluster_result *r, uint64_t wall_ns,
+void simreport_json(const struct plan *p, const struct trial_result *r, uint64_t wall_ns,
                     struct buf *out)
 {
     struct json j;
@@ -37,6 +37,10 @@ void simreport_json(const struct plan *p, const struct cluster_result *r, uint64
     json_u64(&j, "crashes", r->crashes);
     json_u64(&j, "shadow_crashes", r->shadow_crashes);
     json_u64(&j, "shadow_nested", r->shadow_nested);
+    if (p->world == PLAN_WORLD_STORE) {
+        json_u64(&j, "flushes", r->flushes);
+        json_u64(&j, "compactions", r->compactions);
+    }
     json_bool(&j, "searched", r->searched);
     if (r->searched) {
         json_text(&j, "order", r->order_why);
@@ -50,11 +54,14 @@ void simreport_json(const struct plan *p, const struct cluster_result *r, uint64
 }
 
 void simreport_failure(FILE *to, const struct simargs *a, const char *what, const struct plan *p,
-                       const struct cluster_result *r)
+                       const struct trial_result *r)
 {
     (void)fprintf(to, "FAILED  seed %" PRIu64 " at %.6f s: %s\n  %s\n", p->seed,
                   (double)r->failure.time / 1e9, r->failure.class, r->failure.text);
     (void)fprintf(to, "  replay: %s replay %s", a->program, what);
+    if (p->world != PLAN_WORLD_NODE) {
+        (void)fprintf(to, " --world %s", plan_world_name(p->world));
+    }
     for (unsigned i = 0; i < a->set_count; i++) {
         (void)fprintf(to, " --set %s", a->sets[i]);
     }

@@ -13,7 +13,7 @@ static void print_event(void *arg, const struct trace_event *e)
     (void)puts(line);
 }
 
-static void account(const struct plan *p, const struct cluster_result *r, uint64_t wall_ns)
+static void account(const struct plan *p, const struct trial_result *r, uint64_t wall_ns)
 {
     (void)printf("seed %" PRIu64 ": %s, trace hash %016" PRIx64 "\n", p->seed,
                  !r->ok       ? "FAILED"
@@ -23,6 +23,10 @@ static void account(const struct plan *p, const struct cluster_result *r, uint64
     (void)printf("  %" PRIu64 " operations (%" PRIu64 " answered), %" PRIu64 " crashes, %" PRIu64
                  " shadow recoveries (%" PRIu64 " inside a recovery)\n",
                  r->operations, r->replies, r->crashes, r->shadow_crashes, r->shadow_nested);
+    if (p->world == PLAN_WORLD_STORE) {
+        (void)printf("  %" PRIu64 " flushes, %" PRIu64 " compactions\n", r->flushes,
+                     r->compactions);
+    }
     (void)printf("  %.3f s of virtual time, %" PRIu64 " steps, %" PRIu64 " events, %" PRIu64
                  " choices in %.1f ms\n",
                  (double)r->virtual_ns / 1e9, r->steps, r->events, r->choices,
@@ -40,8 +44,8 @@ struct run {
     struct plan plan;
     struct fiber_pool pool;
     struct buf tape, record, history, tail;
-    struct cluster_options o;
-    struct cluster_result r;
+    struct trial_options o;
+    struct trial_result r;
     uint64_t wall_ns;
 };
 
@@ -55,7 +59,7 @@ static int run_open(struct run *x, const struct simargs *a)
     buf_init(&x->tail, simmem());
     fiber_pool_init(&x->pool, 0);
     x->o =
-        (struct cluster_options){.plan = &x->plan, .pool = &x->pool, .trace_keep = (size_t)a->tail};
+        (struct trial_options){.plan = &x->plan, .pool = &x->pool, .trace_keep = (size_t)a->tail};
     if (code == EXIT_FINE && a->tape != NULL) {
         code = simfile_read(a->tape, &x->tape) ? EXIT_FINE : EXIT_USAGE;
         x->o.tape = x->tape.data != NULL ? x->tape.data : "";
@@ -80,7 +84,7 @@ static int run_go(struct run *x, const struct simargs *a)
 {
     uint64_t from = wall_clock_ns();
     watchdog_start(20);
-    cluster_run(&x->o, &x->r, &x->tail);
+    simworld_run(&x->o, &x->r, &x->tail);
     x->wall_ns = wall_clock_ns() - from;
     if (a->record != NULL && !simfile_write(a->record, buf_slice(&x->record))) {
         return EXIT_TOOL;

@@ -3,7 +3,7 @@
 #define SIM_TOOL_SIMTOOL_H
 
 #include "fault/plan.h"
-#include "sim/cluster/cluster.h"
+#include "sim/trial.h"
 
 #include <stdio.h>
 
@@ -16,8 +16,9 @@ enum exit_code {
 
 /* Options after the command; one set for all of them. */
 struct simargs {
-    const char *program; /* as it was called, for replay lines */
-    const char *what;    /* a seed or a file */
+    const char *program;   /* as it was called, for replay lines */
+    const char *what;      /* a seed or a file */
+    enum plan_world world; /* of seeds; a file says its own */
     bool have_seed;
     uint64_t seed;
     uint64_t first, last; /* of a sweep */
@@ -54,11 +55,14 @@ bool simfile_read(const char *path, struct buf *out);
 bool simfile_write(const char *path, struct slice text);
 
 /* One object about a run, without the newline. */
-void simreport_json(const struct plan *p, const struct cluster_result *r, uint64_t wall_ns,
+void simreport_json(const struct plan *p, const struct trial_result *r, uint64_t wall_ns,
                     struct buf *out);
 /* What failed, and the line that replays it. */
 void simreport_failure(FILE *to, const struct simargs *a, const char *what, const struct plan *p,
-                       const struct cluster_result *r);
+                       const struct trial_result *r);
+
+/* Runs the world that the plan is for. */
+void simworld_run(const struct trial_options *o, struct trial_result *r, struct buf *tail);
 
 uint64_t wall_clock_ns(void);
 

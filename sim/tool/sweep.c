@@ -38,7 +38,7 @@ struct row {
     uint64_t seed;
     uint64_t wall_ns;
     bool twice_differs;
-    struct cluster_result result;
+    struct trial_result result;
 };
 
 struct worker {
@@ -128,13 +128,13 @@ static void run_seed(struct sweep *s, struct fiber_pool *pool, uint64_t i, struc
     *row = (struct row){.index = i, .seed = seed_at(s->a, i)};
     int code = simargs_plan_of_seed(s->a, row->seed, &plan);
     CK(code == EXIT_FINE);
-    struct cluster_options o = {.plan = &plan, .pool = pool, .probes = probes};
+    struct trial_options o = {.plan = &plan, .pool = pool, .probes = probes};
     uint64_t from = wall_clock_ns();
-    cluster_run(&o, &row->result, NULL);
+    simworld_run(&o, &row->result, NULL);
     row->wall_ns = wall_clock_ns() - from;
     if (s->a->twice_every > 0 && i % s->a->twice_every == 0) {
-        struct cluster_result again;
-        cluster_run(&o, &again, NULL);
+        struct trial_result again;
+        simworld_run(&o, &again, NULL);
         row->twice_differs = again.trace_hash != row->result.trace_hash;
     }
     count_probes(s, probes, row->seed);
@@ -255,7 +255,8 @@ static void add_faults(struct sweep *s, const struct row *r)
     struct plan plan;
     (void)simargs_plan_of_seed(s->a, r->seed, &plan); /* it worked in the worker */
     for (int k = 0; k < PLAN_KNOBS; k++) {
-        bool fault = plan_is_fault((enum plan_knob)k);
+        bool fault =
+            plan_is_fault((enum plan_knob)k) && plan_concerns((enum plan_knob)k, s->a->world);
         s->injected[k] += r->result.injected[k];
         s->injected_seeds[k] += r->result.injected[k] > 0;
         s->enabled_seeds[k] += fault && plan_get(&plan, (enum plan_knob)k) > 0;
@@ -418,10 +419,10 @@ static unsigned unreached_probes(const struct sweep *s, bool print)
 {
     unsigned n = 0;
     for (size_t i = 0; i < s->probe_count; i++) {
-        if (atomic_load(&s->board->probes[i].seeds) == 0) {
+        if (trial_probe_of(i, s->a->world) && atomic_load(&s->board->probes[i].seeds) == 0) {
             n++;
             if (print) {
-                (void)printf("  never reached: %s\n", cluster_probe_name(i));
+                (void)printf("  never reached: %s\n", trial_probe_name(i));
             }
         }
     }
@@ -467,7 +468,7 @@ static void totals_json(struct sweep *s, uint64_t median)
     json_object(&j, "probes");
     /* behind a first failure seeds may have run that do not count */
     for (size_t i = 0; i < s->probe_count && !s->over; i++) {
-        json_u64(&j, cluster_probe_name(i), atomic_load(&s->board->probes[i].seeds));
+        json_u64(&j, trial_probe_name(i), atomic_load(&s->board->probes[i].seeds));
     }
     json_object_end(&j);
     json_object(&j, "faults");
@@ -495,8 +496,11 @@ static void totals(struct sweep *s, uint64_t median)
     if (s->over) {
         return; /* the failure says how to replay it; and what was reached is not only of these */
     }
-    (void)printf("probes reached: %zu of %zu\n", s->probe_count - unreached_probes(s, false),
-                 s->probe_count);
+    size_t wanted = 0;
+    for (size_t i = 0; i < s->probe_count; i++) {
+        wanted += trial_probe_of(i, s->a->world);
+    }
+    (void)printf("probes reached: %zu of %zu\n", wanted - unreached_probes(s, false), wanted);
     if (!s->a->quiet) {
         (void)unreached_probes(s, true);
         (void)unreached_faults(s, true);
@@ -509,7 +513,7 @@ static void totals(struct sweep *s, uint64_t median)
 static bool sweep_open(struct sweep *s, const struct simargs *a)
 {
     *s = (struct sweep){.a = a, .total = seed_count(a), .tty = isatty(2) != 0, .ops_least = NONE};
-    s->probe_count = cluster_probe_count();
+    s->probe_count = trial_probe_count();
     size_t size = sizeof *s->board + s->probe_count * sizeof s->board->probes[0];
     size_t all = size + a->jobs * sizeof *s->seeds;
     void *shared = mmap(NULL, all, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

@@ -27,10 +27,10 @@ struct sums {
 static void one_seed(struct fiber_pool *pool, uint64_t seed, struct sums *s)
 {
     struct plan plan;
-    struct cluster_result r;
+    struct trial_result r;
     plan_init(&plan, simmem(), seed);
     plan_draw(&plan);
-    struct cluster_options o = {.plan = &plan, .pool = pool};
+    struct trial_options o = {.plan = &plan, .pool = pool};
     double from = seconds_now(CLOCK_PROCESS_CPUTIME_ID);
     cluster_run(&o, &r, NULL);
     double took = seconds_now(CLOCK_PROCESS_CPUTIME_ID) - from;

@@ -11,6 +11,7 @@ static void test_plan__draws_stay_within_limits(void)
     struct plan p;
     for (uint64_t seed = 0; seed < 3000; seed++) {
         plan_init(&p, simmem(), seed);
+        p.world = seed % 2 == 0 ? PLAN_WORLD_NODE : PLAN_WORLD_STORE;
         plan_draw(&p);
         for (int i = 0; i < PLAN_KNOBS; i++) {
             enum plan_knob k = (enum plan_knob)i;
@@ -42,7 +43,7 @@ static void test_plan__every_seed_has_its_own_faults(void)
         plan_release(&p);
     }
     for (int k = 0; k < PLAN_KNOBS; k++) {
-        if (plan_is_fault((enum plan_knob)k)) {
+        if (plan_is_fault((enum plan_knob)k) && plan_concerns((enum plan_knob)k, PLAN_WORLD_NODE)) {
             faults++;
             EXPECT(on[k] > 50 && on[k] < 950);
         }
@@ -72,6 +73,7 @@ static void test_plan__text_round_trips(void)
         struct err err;
         buf_init(&text, simmem());
         plan_init(&p, simmem(), seed * 0x123456789abcdefu);
+        p.world = seed % 2 == 0 ? PLAN_WORLD_NODE : PLAN_WORLD_STORE;
         plan_draw(&p);
         EXPECT(plan_skip(&p, &p.ops, (struct plan_range){0, seed, 2 * seed}) == ST_OK);
         EXPECT(plan_skip(&p, &p.events, (struct plan_range){0, 3, 3}) == ST_OK);
@@ -79,6 +81,7 @@ static void test_plan__text_round_trips(void)
         plan_init(&q, simmem(), 0);
         EXPECT(plan_parse(&q, buf_slice(&text), &err) == ST_OK);
         EXPECT(q.seed == p.seed);
+        EXPECT(q.world == p.world);
         EXPECT(memcmp(p.value, q.value, sizeof p.value) == 0);
         EXPECT(same_skips(&p.ops, &q.ops) && same_skips(&p.events, &q.events));
         plan_release(&p);
@@ -108,6 +111,8 @@ static void test_plan__bad_text_is_refused_with_its_line(void)
     expect_refused("clients = three\n", "wants a number");
     expect_refused("clients = 3 4\n", "text after the value");
     expect_refused("seed = 99999999999999999999\n", "below 2^64");
+    expect_refused("world = moon\n", "line 1: world is one of");
+    expect_refused("world = 1\n", "world is one of");
     expect_refused("skip_op = 0:9-3\n", "ACTOR:FIRST-LAST");
     expect_refused("\n\n# hm\nops\n", "line 4");
 }

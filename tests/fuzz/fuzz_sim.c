@@ -33,7 +33,7 @@ static void small_plan(struct plan *p, uint64_t seed)
     }
 }
 
-static void fail(const struct plan *p, const struct cluster_result *r, const struct buf *tail)
+static void fail(const struct plan *p, const struct trial_result *r, const struct buf *tail)
 {
     struct buf text;
     buf_init(&text, simmem());
@@ -57,15 +57,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         ready = 1;
     }
     struct plan p;
-    struct cluster_result r;
+    struct trial_result r;
     struct buf tail;
     small_plan(&p, code_get16(data));
     buf_init(&tail, simmem());
-    struct cluster_options o = {.plan = &p,
-                                .pool = &pool,
-                                .trace_keep = TRACE_KEEP,
-                                .tape = data + HEAD,
-                                .tape_size = size - HEAD};
+    struct trial_options o = {.plan = &p,
+                              .pool = &pool,
+                              .trace_keep = TRACE_KEEP,
+                              .tape = data + HEAD,
+                              .tape_size = size - HEAD};
     cluster_run(&o, &r, &tail);
     if (!r.ok) {
         fail(&p, &r, &tail);

@@ -48,7 +48,7 @@ static uint64_t first = 1, last = FAR;
 static uint8_t *probes;
 
 static void run(const struct script *s, struct fiber_pool *pool, uint64_t refuse_at,
-                struct cluster_result *r, struct buf *tail)
+                struct trial_result *r, struct buf *tail)
 {
     struct plan plan;
     struct err err;
@@ -60,7 +60,7 @@ static void run(const struct script *s, struct fiber_pool *pool, uint64_t refuse
         EXPECT(plan_set(&plan, s->own[i].name, s->own[i].value, &err) == ST_OK);
     }
     EXPECT(plan_set(&plan, "refuse_at", refuse_at, &err) == ST_OK);
-    struct cluster_options o = {
+    struct trial_options o = {
         .plan = &plan, .pool = pool, .trace_keep = tail != NULL ? 40 : 0, .probes = probes};
     cluster_run(&o, r, tail);
     plan_release(&plan);
@@ -68,15 +68,15 @@ static void run(const struct script *s, struct fiber_pool *pool, uint64_t refuse
 
 static bool reached(const char *probe)
 {
-    for (size_t i = 0; i < cluster_probe_count(); i++) {
-        if (strcmp(cluster_probe_name(i), probe) == 0) {
+    for (size_t i = 0; i < trial_probe_count(); i++) {
+        if (strcmp(trial_probe_name(i), probe) == 0) {
             return probes[i] != 0;
         }
     }
     return false;
 }
 
-static void tell(const struct script *s, uint64_t n, const struct cluster_result *r,
+static void tell(const struct script *s, uint64_t n, const struct trial_result *r,
                  const struct buf *tail)
 {
     (void)printf("# script '%s', allocation %" PRIu64 " refused: %s: %s\n", s->name, n,
@@ -86,7 +86,7 @@ static void tell(const struct script *s, uint64_t n, const struct cluster_result
 
 static void refuse_each(const struct script *s, struct fiber_pool *pool)
 {
-    struct cluster_result r;
+    struct trial_result r;
     unsigned failed = 0;
     uint64_t n = first;
     for (; n <= last; n++) {
@@ -129,10 +129,10 @@ static void test_refuse__every_allocation_of_a_run(void)
 static void test_refuse__the_runs_without_a_refusal(void)
 {
     struct fiber_pool pool;
-    struct cluster_result r;
+    struct trial_result r;
     fiber_pool_init(&pool, 0);
     for (size_t i = 0; i < SCRIPTS; i++) {
-        memset(probes, 0, cluster_probe_count());
+        memset(probes, 0, trial_probe_count());
         run(&scripts[i], &pool, 0, &r, NULL);
         EXPECT(r.ok && !r.unknown);
         EXPECT(r.operations >= 60 && r.crashes == 0);
@@ -153,7 +153,7 @@ int main(int argc, char **argv)
         first = strtoull(argv[2], NULL, 10);
         last = argc > 3 ? strtoull(argv[3], NULL, 10) : first;
     }
-    probes = mem_zalloc(simmem(), cluster_probe_count());
+    probes = mem_zalloc(simmem(), trial_probe_count());
     RUN(test_refuse__the_runs_without_a_refusal);
     RUN(test_refuse__every_allocation_of_a_run);
     mem_release(simmem(), probes);

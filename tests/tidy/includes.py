@@ -20,7 +20,8 @@ TABLE = {
     'sim': ('base', 'env', 'fault'),
     'sim/lin': ('base',),
     'sim/cluster': ('base', 'env', 'fault', 'sim', 'sim/lin', 'engine', 'raft', 'net', 'node'),
-    'sim/tool': ('base', 'env', 'fault', 'sim', 'sim/lin', 'sim/cluster',
+    'sim/store': ('base', 'env', 'fault', 'sim', 'engine'),
+    'sim/tool': ('base', 'env', 'fault', 'sim', 'sim/lin', 'sim/cluster', 'sim/store',
                  'engine', 'raft', 'net', 'node'),
     'tests': None,  # everything
     'docs': ('base', 'env', 'sim', 'fault'),  # example programs

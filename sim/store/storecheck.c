@@ -1,0 +1,171 @@
+/* storecheck.c - what the process under test may answer, and what it may leave lying about. */
+#include "base/ck.h"
+#include "sim/store/store_int.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define SCAN_TRIES        50
+#define DESCRIPTORS_EXTRA 24 /* beside tables: logs, manifest, lock, outputs, pinned tables */
+#define FILES_EXTRA       8  /* beside tables and logs: lock, CURRENT, manifest, base */
+
+void storecheck_fail(struct store *s, const char *class, const struct err *why)
+{
+    world_fail(&s->world, class, "%s", why->text);
+}
+
+static uint64_t since_start(const struct store *s, enum plan_knob k)
+{
+    return s->world.injected[k] - s->faults_then[k];
+}
+
+bool storecheck_excused(const struct store *s, enum tkv_status st)
+{
+    switch (st) {
+    case TKV_NOMEM:
+        return since_start(s, PLAN_REFUSE) > 0 || since_start(s, PLAN_REFUSE_AT) > 0;
+    case TKV_NOSPC:
+        return since_start(s, PLAN_DISK_FULL) > 0 || s->full_then;
+    case TKV_IO:
+        return since_start(s, PLAN_WRITE_EIO) > 0 || since_start(s, PLAN_SYNC_EIO) > 0 ||
+               since_start(s, PLAN_META_EIO) > 0 || simdisk_dead(s->host->disk);
+    case TKV_READONLY:
+        return simdisk_dead(s->host->disk);
+    case TKV_UNSUPPORTED:
+        return STORE_PARTIAL;
+    default:
+        return false;
+    }
+}
+
+bool storecheck_status(struct store *s, const char *call, enum tkv_status st)
+{
+    if (st != TKV_OK && !storecheck_excused(s, st)) {
+        world_fail(&s->world, "status", "%s said '%s', and nothing explains it", call,
+                   tkv_status_text(st));
+    }
+    return st == TKV_OK;
+}
+
+/* ---- whole views ---- */
+
+/* A scan that faults may disturb: tried again as often as they excuse it. */
+static bool scan_anyhow(struct store *s, struct storeview *v, const struct tkv_snapshot *snapshot,
+                        bool back)
+{
+    const char *wrong = NULL;
+    enum tkv_status st = TKV_OK;
+    for (int i = 0; i < SCAN_TRIES; i++) {
+        st = storeview_scan(v, &s->model, s->db, snapshot, back, &wrong);
+        if (wrong != NULL) {
+            world_fail(&s->world, "E10 isolation", "a scan %sfound %s", back ? "back " : "", wrong);
+            return false;
+        }
+        if (st == TKV_OK) {
+            return true;
+        }
+        if (!storecheck_status(s, "a scan", st) && s->world.failure.set) {
+            return false;
+        }
+    }
+    return false;
+}
+
+void storecheck_scan(struct store *s, struct storeview *v, const struct storehold *hold, bool back)
+{
+    struct storecut low, cut;
+    struct slice stripes[STOREMODEL_WORKERS];
+    const char *class = "E9 live read";
+    struct err why = {{0}};
+    storemodel_low(&s->model, &low);
+    if (!scan_anyhow(s, v, hold != NULL ? hold->snapshot : NULL, back)) {
+        return;
+    }
+    bool ok = true;
+    if (hold != NULL) {
+        cut = hold->cut;
+        class = "E10 isolation";
+    } else if (s->model.workers == 1) {
+        cut = low;
+    } else {
+        for (size_t i = 0; i < s->model.workers; i++) {
+            stripes[i] = storeview_value(v, s->model.stripes[i]);
+        }
+        ok = storejudge_cut(&s->model, stripes, &low, &cut, &class, &why);
+    }
+    if (!ok || !storejudge_same(&s->model, v, &cut, &why)) {
+        storecheck_fail(s, class, &why);
+    }
+}
+
+bool storecheck_opened(struct store *s)
+{
+    struct storecut cut;
+    const char *class = "";
+    struct err why = {{0}};
+    struct storeview *v = &s->view;
+    struct tkv_stats stats = {.size = sizeof stats};
+    if (!scan_anyhow(s, v, NULL, false)) {
+        return false;
+    }
+    tkv_stats(s->db, &stats);
+    v->sequence = stats.sequence;
+    /* A failed sync may take unsynced bytes out of the page cache: a process death loses then what
+     * a power loss may lose (disk model, F1 and F3). */
+    enum storecrash crash = s->crash;
+    if (crash == STORECRASH_PROCESS && s->world.injected[PLAN_SYNC_EIO] > s->sync_errors) {
+        crash = STORECRASH_POWER;
+    }
+    s->sync_errors = s->world.injected[PLAN_SYNC_EIO];
+    if (!storejudge_view(&s->model, v, crash, &cut, &class, &why)) {
+        storecheck_fail(s, class, &why);
+        return false;
+    }
+    storejudge_decide(&s->model, v, &cut);
+    if (v->sequence < s->model.acked) {
+        world_fail(&s->world, "E18 sequence", "the sequence is %llu after a recovery that has %llu",
+                   (unsigned long long)v->sequence, (unsigned long long)s->model.acked);
+    }
+    s->crash = STORECRASH_PROCESS; /* what comes next without an orderly end */
+    return !s->world.failure.set;
+}
+
+/* ---- what lies about ---- */
+
+struct census {
+    uint64_t files;
+    char names[400];
+};
+
+static bool count_file(void *arg, const char *name)
+{
+    struct census *n = arg;
+    size_t at = strlen(n->names);
+    n->files++;
+    (void)snprintf(n->names + at, sizeof n->names - at, " %s", name);
+    return true;
+}
+
+void storecheck_files(struct store *s, uint64_t tables, uint64_t logs)
+{
+    struct census n = {0};
+    enum status st = simdisk_dir_list(s->host->disk, STORE_DIR, NULL, count_file, &n);
+    if (st != ST_OK || n.files > tables + logs + FILES_EXTRA || strstr(n.names, ".tmp") != NULL) {
+        world_fail(&s->world, "E17 orphans",
+                   "%llu tables and %llu logs live, and the directory at rest holds:%s",
+                   (unsigned long long)tables, (unsigned long long)logs, n.names);
+    }
+}
+
+void storecheck_descriptors(struct store *s)
+{
+    uint64_t open = 0;
+    for (int i = 0; i < s->proc->fd_count; i++) {
+        open += s->proc->fds[i].kind != FD_FREE;
+    }
+    uint64_t most = plan_get(s->plan, PLAN_STORE_FILES_MAX) + DESCRIPTORS_EXTRA;
+    if (open > most) {
+        world_fail(&s->world, "E24 descriptors", "%llu are open, and %llu are allowed",
+                   (unsigned long long)open, (unsigned long long)most);
+    }
+}

@@ -1,0 +1,101 @@
+/* trial.c - see trial.h. */
+#include "sim/trial.h"
+
+#include "base/ck.h"
+#include "base/hash.h"
+
+#include <string.h>
+
+/* A library chooses by its compiler flags which of the sections its probes go to. */
+extern const struct env_site __start_env_probes[] __attribute__((weak));
+extern const struct env_site __stop_env_probes[] __attribute__((weak));
+extern const struct env_site __start_env_probes_engine[] __attribute__((weak));
+extern const struct env_site __stop_env_probes_engine[] __attribute__((weak));
+
+struct world_options trial_world(const struct trial_options *o, const struct world_hooks *hooks,
+                                 void *hooks_arg)
+{
+    return (struct world_options){.plan = o->plan,
+                                  .pool = o->pool,
+                                  .trace_keep = o->trace_keep,
+                                  .hooks = hooks,
+                                  .hooks_arg = hooks_arg};
+}
+
+void trial_attach(const struct trial_options *o, struct world *w)
+{
+    w->trace.watch = o->watch;
+    w->trace.watch_arg = o->watch_arg;
+    if (o->tape != NULL) {
+        chooser_play(&w->chooser, o->tape, o->tape_size);
+    }
+    if (o->record != NULL) {
+        chooser_record(&w->chooser, o->record);
+    }
+}
+
+void trial_account(const struct world *w, struct trial_result *r)
+{
+    r->failure = w->failure;
+    r->ok = !w->failure.set;
+    r->trace_hash = hash_add(w->trace.hash, w->sched.now);
+    r->events = w->trace.events;
+    r->steps = w->sched.steps;
+    r->virtual_ns = w->sched.now;
+    r->choices = w->chooser.decisions;
+    memcpy(r->injected, w->injected, sizeof r->injected);
+}
+
+void trial_tail(const struct world *w, struct buf *tail)
+{
+    char line[256];
+    const struct trace_event *e;
+    for (size_t i = 0; (e = trace_kept(&w->trace, i)) != NULL; i++) {
+        trace_format(e, line, sizeof line);
+        enum status st = buf_append_text(tail, line);
+        if (st == ST_OK) {
+            st = buf_append_text(tail, "\n");
+        }
+        CK(st == ST_OK);
+    }
+}
+
+/* ---- probes ---- */
+
+static size_t others(void)
+{
+    return (size_t)(__stop_env_probes - __start_env_probes);
+}
+
+static size_t engines(void)
+{
+    return (size_t)(__stop_env_probes_engine - __start_env_probes_engine);
+}
+
+size_t trial_probe_count(void)
+{
+    return others() + engines();
+}
+
+const char *trial_probe_name(size_t i)
+{
+    return i < others() ? __start_env_probes[i].name : __start_env_probes_engine[i - others()].name;
+}
+
+bool trial_probe_of(size_t i, enum plan_world world)
+{
+    return (i < others()) == (world == PLAN_WORLD_NODE);
+}
+
+void trial_probe_reached(const struct trial_options *o, const struct env_site *site)
+{
+    if (o->probes == NULL) {
+        return;
+    }
+    uintptr_t at = (uintptr_t)site;
+    bool engine =
+        at >= (uintptr_t)__start_env_probes_engine && at < (uintptr_t)__stop_env_probes_engine;
+    size_t i = engine ? others() + (size_t)(site - __start_env_probes_engine)
+                      : (size_t)(site - __start_env_probes);
+    o->probes[i] = 1;
+}
