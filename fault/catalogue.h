@@ -72,6 +72,18 @@ PLAN_KNOB(WRITE_EIO, "write_eio", FAULT, 0, 1000000, 0, LOG(100, 3000), 200000, 
 PLAN_KNOB(SYNC_EIO, "sync_eio", FAULT, 0, 1000000, 0, LOG(500, 10000), 250000, "a sync fails, and what it should have saved is lost")
 PLAN_KNOB(META_EIO, "meta_eio", FAULT, 0, 1000000, 0, LOG(3000, 50000), 200000, "create, rename, link, remove or directory sync fails")
 PLAN_KNOB(DISK_FULL, "disk_full", FAULT, 0, 100, 0, LIN(1, 3), 250000, "episodes in which the disk is full")
+PLAN_KNOB(RENAME_LIES, "rename_lies", FAULT, 0, 1000000, 0, LOG(5000, 100000), 0, "a rename is done and says that it failed")
+
+/* ---- media: never in the default draw; plan_draw_one switches them on ---- */
+PLAN_KNOB(MEDIA_MAX, "media_max", SIZE, 0, 1000000, 3, LIN(1, 4), 0, "media faults of a run, the seven below together")
+PLAN_KNOB(MEDIA_EVICT, "media_evict", SIZE, 0, 1000000, 20000, LOG(1000, 200000), 0, "ppm of disk operations: a page that hides a media fault leaves the cache")
+PLAN_KNOB(MEDIA_ROT, "media_rot", FAULT, 0, 1000000, 0, LOG(300, 10000), 0, "per disk operation: bytes of a sector rot")
+PLAN_KNOB(MEDIA_LSE, "media_lse", FAULT, 0, 1000000, 0, LOG(300, 10000), 0, "per disk operation: a sector cannot be read any more")
+PLAN_KNOB(MEDIA_TRANSIENT, "media_transient", FAULT, 0, 1000000, 0, LOG(300, 10000), 0, "per disk operation: the next 1 to 3 reads of a page fail")
+PLAN_KNOB(MEDIA_MISREAD, "media_misread", FAULT, 0, 1000000, 0, LOG(300, 10000), 0, "per disk operation: one read of a sector returns another")
+PLAN_KNOB(MEDIA_LOST, "media_lost", FAULT, 0, 1000000, 0, LOG(1000, 30000), 0, "a write does not reach media")
+PLAN_KNOB(MEDIA_MISDIRECT, "media_misdirect", FAULT, 0, 1000000, 0, LOG(1000, 30000), 0, "a write lands in another place")
+PLAN_KNOB(MEDIA_STALE, "media_stale", FAULT, 0, 1000000, 0, LOG(1000, 30000), 0, "after a write, one read returns what was there before")
 
 /* ---- network ---- */
 PLAN_KNOB(NET_LATENCY_US, "net_latency_us", NODE_SIZE, 1, 10000000, 100, LOG(30, 5000), 1000000, "median one-way latency")

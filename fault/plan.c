@@ -113,6 +113,11 @@ bool plan_concerns(enum plan_knob k, enum plan_world w)
     return (rows[k].class & (w == PLAN_WORLD_NODE ? CLASS_NODE : CLASS_STORE)) != 0;
 }
 
+bool plan_is_drawn(enum plan_knob k)
+{
+    return rows[k].draw.kind != DRAW_FIX && rows[k].on_ppm > 0;
+}
+
 /* ---- life ---- */
 
 void plan_init(struct plan *p, struct mem *mem, uint64_t seed)
@@ -204,10 +209,10 @@ static uint64_t draw_pick(struct prng *g, const struct row *r)
     return v;
 }
 
-static uint64_t draw_knob(uint64_t seed, const struct row *r)
+static uint64_t draw_knob(uint64_t seed, const struct row *r, uint32_t on_ppm)
 {
     struct prng g = {hash_bytes(hash_mix(seed + 1), r->name, strlen(r->name))};
-    bool on = prng_below(&g, 1000000) < r->on_ppm;
+    bool on = prng_below(&g, 1000000) < on_ppm;
     if (r->draw.kind == DRAW_FIX) {
         return r->def;
     }
@@ -230,9 +235,18 @@ static uint64_t draw_knob(uint64_t seed, const struct row *r)
 void plan_draw(struct plan *p)
 {
     for (int k = 0; k < PLAN_KNOBS; k++) {
-        bool here = plan_concerns((enum plan_knob)k, p->world);
-        p->value[k] = here ? draw_knob(p->seed, &rows[k]) : rows[k].def;
+        enum plan_knob knob = (enum plan_knob)k;
+        if (plan_concerns(knob, p->world)) {
+            plan_draw_one(p, knob, rows[k].on_ppm);
+        } else {
+            p->value[k] = rows[k].def;
+        }
     }
+}
+
+void plan_draw_one(struct plan *p, enum plan_knob k, uint32_t on_ppm)
+{
+    p->value[k] = draw_knob(p->seed, &rows[k], on_ppm);
 }
 
 /* ---- things left out ---- */

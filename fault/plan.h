@@ -60,6 +60,9 @@ NODISCARD enum status plan_copy(const struct plan *from, struct plan *to);
 
 /* The swarm: every knob of p->world drawn for p->seed, the others at their defaults. */
 void plan_draw(struct plan *p);
+/* One knob drawn for p->seed as though the catalogue gave it this on_ppm: for worlds that use knobs
+ * which are never on by default. */
+void plan_draw_one(struct plan *p, enum plan_knob k, uint32_t on_ppm);
 
 /* The text of a .seed file; knobs at their drawn value are printed too, so that it stands alone. */
 NODISCARD enum status plan_print(const struct plan *p, struct buf *out);
@@ -90,5 +93,7 @@ uint64_t plan_default(enum plan_knob k);
 /* A fault is off at its least value and is counted when it happens; other knobs are sizes and
  * shapes. */
 bool plan_is_fault(enum plan_knob k);
+/* Some seeds have it; else it is for plan_draw_one and for plans written by hand. */
+bool plan_is_drawn(enum plan_knob k);
 
 #endif

@@ -39,6 +39,7 @@ enum chooser_domain {
     CHOOSE_WORKLOAD,   /* what a client does */
     CHOOSE_NEMESIS,    /* kills, restarts, pauses */
     CHOOSE_SHADOW,     /* where a shadow crash happens, and how */
+    CHOOSE_MEDIA,      /* which media faults strike, and where */
     CHOOSE_DOMAINS
 };
 

@@ -206,6 +206,9 @@ struct simdisk_aim {
 NODISCARD bool simdisk_aim_at(const struct simdisk *d, const struct simdisk_aim *rows, size_t count,
                               struct chooser_stream *s, simdisk_ino *ino, uint64_t *offset);
 
+/* Whether a file of that name (without directories) is one of a row's. */
+bool simdisk_aim_matches(const struct simdisk_aim *row, const char *name);
+
 /* An empty disk in the place of d (K6). */
 NODISCARD enum status simdisk_wiped(const struct simdisk *d, struct simdisk **after);
 /* What is guaranteed now, without faults: to be put in the place of a later state (K7). */

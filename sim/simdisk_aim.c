@@ -16,6 +16,11 @@ static bool matches(const char *pattern, const char *name, size_t len)
            memcmp(name + len - tail, star + 1, tail) == 0;
 }
 
+bool simdisk_aim_matches(const struct simdisk_aim *row, const char *name)
+{
+    return matches(row->name, name, strlen(name));
+}
+
 /* A part of one file, in sectors [from, to). */
 struct part {
     const struct simdisk_inode *n;

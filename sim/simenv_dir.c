@@ -87,6 +87,9 @@ enum status simenv_path_rename(struct env *e, const char *from, const char *to)
     enum status st;
     if (name_enter(p, DISK_META, &st)) {
         st = simdisk_rename(p->host->disk, from, to);
+        if (st == ST_OK && p->watched && world_fault(p->world, &p->host->media, PLAN_RENAME_LIES)) {
+            st = ST_IO;
+        }
     }
     return name_leave(p, DISK_META, TRACE_RENAME, to, st);
 }

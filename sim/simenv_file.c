@@ -3,6 +3,7 @@
 #include "base/ck.h"
 #include "sim/latency.h"
 #include "sim/simenv_int.h"
+#include "sim/simmedia.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -54,6 +55,9 @@ static void disk_point(struct proc *p, enum disk_op op, bool before)
     }
     if (hooks != NULL && hooks->disk_point != NULL) {
         hooks->disk_point(p->world->hooks_arg, p, op, before);
+    }
+    if (before) {
+        simmedia_point(p);
     }
     if (op != DISK_READ && op != DISK_OPEN) {
         crash_point(p);
@@ -129,6 +133,18 @@ static struct fd_entry *file_for(struct proc *p, int fd, unsigned mode)
 
 /* ---- reading ---- */
 
+/* Bytes of the file that were asked for and not delivered: whoever uses them shall notice. */
+static void spoil(const struct proc *p, simdisk_ino ino, unsigned char *buf, uint64_t offset,
+                  size_t got, size_t size)
+{
+    uint64_t end = simdisk_size(p->host->disk, ino);
+    uint64_t there = end > offset ? end - offset : 0;
+    size = there < size ? (size_t)there : size; /* past the end a kernel leaves the buffer alone */
+    if (got < size) {
+        memset(buf + got, 0xdb, size - got);
+    }
+}
+
 enum status simenv_file_pread(struct env *e, int fd, void *buf, size_t size, uint64_t offset,
                               size_t *got)
 {
@@ -141,11 +157,13 @@ enum status simenv_file_pread(struct env *e, int fd, void *buf, size_t size, uin
     simenv_disk_wait(p, DISK_READ, size);
     f = file_for(p, fd, ENV_READ);
     CK(f != NULL); /* closed under a read: a bug of the caller */
+    size_t whole = size;
     if (size > 1 && p->watched && world_fault(p->world, &p->host->disk_fault, PLAN_SHORT_READ)) {
         size = 1 + (size_t)choose(&p->host->disk_fault, size - 1);
     }
     *got = 0;
     enum status st = simdisk_read(p->host->disk, f->ino, buf, size, offset, got);
+    spoil(p, f->ino, buf, offset, *got, whole);
     proc_trace(p, TRACE_READ, f->name, (uint64_t)fd, offset, *got, st);
     return st;
 }
@@ -210,7 +228,13 @@ static enum status write_out(struct proc *p, int fd, struct in_flight *w, enum t
     simenv_disk_wait(p, DISK_WRITE, w->size);
     t->in_flight = NULL;
     enum status st = ST_IO;
+    if (simdisk_sync_failed(p->host->disk, w->ino)) {
+        world_fail(p->world, "write after a failed sync",
+                   "%s writes to %s, whose sync failed: what is there now nobody knows", p->name,
+                   f->name);
+    }
     if (!p->watched || !world_fault(p->world, &p->host->disk_fault, PLAN_WRITE_EIO)) {
+        simmedia_write(p, w->ino);
         st = apply(p->host->disk, w, w->size, put);
     }
     f = file_for(p, fd, ENV_WRITE);

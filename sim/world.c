@@ -3,6 +3,7 @@
 
 #include "base/ck.h"
 #include "sim/proc.h"
+#include "sim/simmedia.h"
 #include "sim/simnet.h"
 
 #include <stdarg.h>
@@ -14,6 +15,8 @@
 #define MONO_START 1000000000000u      /* a machine that has been up for a while */
 #define WALL_START 1700000000000000000 /* 2023 */
 #define STARVE_MS  200
+
+static const struct simdisk_aim any_file = {"*", 1, 0, 1000};
 
 /* The one thing here that is not part of a world: which of them runs on this thread. ck_fail() has
  * no other way to know. */
@@ -32,6 +35,10 @@ void world_init(struct world *w, struct mem *mem, const struct world_options *o)
                         .plan = p,
                         .hooks = o->hooks,
                         .hooks_arg = o->hooks_arg,
+                        .aims = o->aims != NULL ? o->aims : &any_file,
+                        .aim_count = o->aims != NULL ? o->aim_count : 1,
+                        .media = simmedia_wanted(p),
+                        .media_left = plan_get(p, PLAN_MEDIA_MAX),
                         .outer = running};
     chooser_init(&w->chooser, p->seed);
     trace_init(&w->trace, mem, o->trace_keep);
@@ -102,6 +109,7 @@ struct host *world_host(struct world *w, struct simdisk *disk)
     chooser_stream_init(&h->disk_time, &w->chooser, CHOOSE_DISK_TIME, h->id);
     chooser_stream_init(&h->disk_fault, &w->chooser, CHOOSE_DISK_FAULT, h->id);
     chooser_stream_init(&h->disk_crash, &w->chooser, CHOOSE_DISK_CRASH, h->id);
+    chooser_stream_init(&h->media, &w->chooser, CHOOSE_MEDIA, h->id);
     host_clock(h);
     h->disk = disk;
     if (disk == NULL) {
@@ -219,10 +227,11 @@ uint64_t host_when(const struct host *h, uint64_t mono)
     return h->world->sched.now + left / rate * 1000000u + left % rate * 1000000u / rate + 2000;
 }
 
-void host_power_off(struct host *h, enum simdisk_strategy strategy)
+/* Its processes vanish; returns the one that was running, which must leave in the end. */
+static struct proc *fall_silent(struct host *h, uint64_t how)
 {
     struct world *w = h->world;
-    struct trace_event e = {.time = w->sched.now, .kind = TRACE_POWER, .a = strategy};
+    struct trace_event e = {.time = w->sched.now, .kind = TRACE_POWER, .a = how};
     trace_add(&w->trace, &e);
     h->up = false;
     simnet_host_down(w->net, h);
@@ -235,15 +244,31 @@ void host_power_off(struct host *h, enum simdisk_strategy strategy)
             proc_vanish(p);
         }
     }
+    return self;
+}
+
+static void put_disk(struct host *h, struct simdisk *disk, const struct proc *self)
+{
+    simdisk_free(h->disk);
+    h->disk = disk;
+    trace_mix(&h->world->trace, simdisk_digest(disk), h->id);
+    if (self != NULL) {
+        task_leave(&h->world->sched);
+    }
+}
+
+void host_power_off(struct host *h, enum simdisk_strategy strategy)
+{
+    struct proc *self = fall_silent(h, strategy);
     struct simdisk *after;
     enum status st = simdisk_crash(h->disk, strategy, &h->disk_crash, &after);
     CK(st == ST_OK);
-    simdisk_free(h->disk);
-    h->disk = after;
-    trace_mix(&w->trace, simdisk_digest(after), h->id);
-    if (self != NULL) {
-        task_leave(&w->sched);
-    }
+    put_disk(h, after, self);
+}
+
+void host_power_off_to(struct host *h, struct simdisk *disk)
+{
+    put_disk(h, disk, fall_silent(h, SIMDISK_STRATEGIES));
 }
 
 void host_power_on(struct host *h)

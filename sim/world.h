@@ -49,6 +49,7 @@ struct host {
     struct chooser_stream disk_time;
     struct chooser_stream disk_fault;
     struct chooser_stream disk_crash;
+    struct chooser_stream media;
     uint16_t port_next; /* ephemeral */
 };
 
@@ -82,6 +83,10 @@ struct world {
     size_t host_count;
     struct list procs; /* of struct proc, ended ones too */
     uint32_t proc_ids;
+    const struct simdisk_aim *aims; /* where media faults strike; NULL: any file */
+    size_t aim_count;
+    bool media;                    /* the plan has media faults */
+    uint64_t media_left;           /* how many may still happen */
     bool faults;                   /* false: nothing is injected (warm-up, final phase, shadows) */
     uint64_t injected[PLAN_KNOBS]; /* how often each fault happened */
     const struct world_hooks *hooks;
@@ -96,6 +101,8 @@ struct world_options {
     size_t trace_keep; /* events kept for a report */
     const struct world_hooks *hooks;
     void *hooks_arg;
+    const struct simdisk_aim *aims; /* borrowed; where media faults strike; NULL: any file */
+    size_t aim_count;
 };
 
 void world_init(struct world *w, struct mem *mem, const struct world_options *o);
@@ -132,6 +139,9 @@ struct world *world_current(void);
  * the strategy and the model allow. Up again with host_power_on. */
 void host_power_off(struct host *h, enum simdisk_strategy strategy);
 void host_power_on(struct host *h);
+/* The same, and another disk takes the place of its own: an empty one (simdisk_wiped), or one of
+ * earlier days (simdisk_backup). The host owns it. */
+void host_power_off_to(struct host *h, struct simdisk *disk);
 
 uint64_t host_mono(const struct host *h);
 int64_t host_wall(const struct host *h);

@@ -45,10 +45,35 @@ static void test_plan__every_seed_has_its_own_faults(void)
     for (int k = 0; k < PLAN_KNOBS; k++) {
         if (plan_is_fault((enum plan_knob)k) && plan_concerns((enum plan_knob)k, PLAN_WORLD_NODE)) {
             faults++;
-            EXPECT(on[k] > 50 && on[k] < 950);
+            bool drawn = plan_is_drawn((enum plan_knob)k);
+            EXPECT(drawn ? on[k] > 50 && on[k] < 950 : on[k] == 0);
         }
     }
     EXPECT(most < faults);
+}
+
+/* What breaks promises of the default run is drawn by worlds that ask for it only. */
+static void test_plan__faults_out_of_the_swarm_are_drawn_one_by_one(void)
+{
+    unsigned out = 0;
+    for (int k = 0; k < PLAN_KNOBS; k++) {
+        enum plan_knob knob = (enum plan_knob)k;
+        unsigned on = 0;
+        if (!plan_is_fault(knob) || plan_is_drawn(knob)) {
+            continue;
+        }
+        out++;
+        for (uint64_t seed = 0; seed < 1000; seed++) {
+            struct plan p;
+            plan_init(&p, simmem(), seed);
+            plan_draw_one(&p, knob, 250000);
+            on += plan_get(&p, knob) > plan_min(knob);
+            EXPECT(plan_get(&p, knob) <= plan_max(knob));
+            plan_release(&p);
+        }
+        EXPECT(on > 180 && on < 320);
+    }
+    EXPECT(out == 8 && !plan_is_drawn(PLAN_MEDIA_ROT) && !plan_is_drawn(PLAN_RENAME_LIES));
 }
 
 static bool same_skips(const struct plan_skips *a, const struct plan_skips *b)
@@ -195,6 +220,7 @@ TAP_MAIN({
     RUN(test_plan__a_draw_by_magnitude_keeps_its_bounds);
     RUN(test_plan__draws_stay_within_limits);
     RUN(test_plan__every_seed_has_its_own_faults);
+    RUN(test_plan__faults_out_of_the_swarm_are_drawn_one_by_one);
     RUN(test_plan__text_round_trips);
     RUN(test_plan__bad_text_is_refused_with_its_line);
     RUN(test_plan__comments_and_blanks_are_fine);

@@ -592,9 +592,9 @@ static void test_simdisk_media__random_runs_stay_sound_and_repeat(void)
 
 static void test_simdisk_media__aims_follow_their_weights(void)
 {
-    static const struct simdisk_aim rows[] = {{"*.log", 40, 0, 1000},  {"MANIFEST-*", 20, 0, 1000},
-                                              {"*.sst", 20, 0, 500},   {"*.sst", 15, 500, 1000},
-                                              {"CURRENT", 5, 0, 1000}, {"none*", 1000, 0, 1000}};
+    static const struct simdisk_aim rows[] = {{"none*", 1000, 0, 1000},    {"*.log", 40, 0, 1000},
+                                              {"MANIFEST-*", 20, 0, 1000}, {"*.sst", 20, 0, 500},
+                                              {"*.sst", 15, 500, 1000},    {"CURRENT", 5, 0, 1000}};
     unsigned hits[5] = {0};
     struct simdisk *d = plain_disk();
     struct chooser c;
