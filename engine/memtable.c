@@ -3,14 +3,18 @@
 
 #include "base/ck.h"
 
-/* The words before a node's links, its sequence first, are the chain's until it is linked. */
-_Static_assert(offsetof(struct skl_node, sequence) == 0, "chain lies over the sequence");
-_Static_assert(sizeof(struct memtable_node) <= sizeof(uint64_t), "chain lies over the sequence");
+/* A node is a struct record, in a skip list with links behind its head: see skl.h. */
+_Static_assert(offsetof(struct record, chain) == 0, "a node begins with its chain");
 
 struct memtable_tomb {
     struct memtable_tomb *next; /* older ones */
     struct tomb tomb;
-    struct skl_node *node; /* holds the bytes */
+};
+
+/* A node that becomes a tomb: begin and end follow. */
+struct tomb_node {
+    struct record head;
+    struct memtable_tomb tomb;
 };
 
 enum status memtable_new(struct env *env, struct order order, enum memtable_kind kind, uint64_t log,
@@ -22,7 +26,8 @@ enum status memtable_new(struct env *env, struct order order, enum memtable_kind
     }
     *t = (struct memtable){.env = env, .refs = 1, .log = log, .order = order, .kind = kind};
     arena_init(&t->arena, &env->mem);
-    enum status st = skl_init(&t->skl, env, order, &t->arena);
+    enum status st = kind == MEMTABLE_TREE ? memtree_init(&t->tree, order, &t->arena)
+                                           : skl_init(&t->skl, env, order, &t->arena);
     if (st != ST_OK) {
         memtable_unref(t);
         return st;
@@ -50,35 +55,52 @@ void memtable_unref(struct memtable *t)
     }
 }
 
+static struct record *tomb_new(struct memtable *t, const struct batch_entry *e)
+{
+    struct tomb_node *n = arena_alloc(&t->arena, sizeof *n + e->key.size + e->value.size);
+    if (n == NULL) {
+        return NULL;
+    }
+    char *bytes = (char *)(n + 1);
+    *n = (struct tomb_node){.head.type = BATCH_DELETE_RANGE};
+    n->tomb.tomb.begin = slice_of(bytes, e->key.size);
+    n->tomb.tomb.end = slice_of(bytes + e->key.size, e->value.size);
+    if (e->key.size > 0) {
+        memcpy(bytes, e->key.data, e->key.size);
+    }
+    if (e->value.size > 0) {
+        memcpy(bytes + e->key.size, e->value.data, e->value.size);
+    }
+    return &n->head;
+}
+
 enum status memtable_prepare(struct memtable *t, const struct batch_entry *e,
                              struct memtable_node **node)
 {
     CK(e->type >= BATCH_PUT);
     CK(e->type <= BATCH_DELETE_RANGE);
-    struct memtable_tomb *tomb = NULL;
+    void *n;
     if (e->type == BATCH_DELETE_RANGE) {
-        tomb = arena_alloc(&t->arena, sizeof *tomb);
-        if (tomb == NULL) {
-            return ST_NOMEM;
-        }
+        n = tomb_new(t, e);
+    } else if (t->kind == MEMTABLE_TREE) {
+        n = memtree_new_record(&t->tree, e->type, e->key, e->value);
+    } else {
+        n = skl_node_new(&t->skl, e->type, e->key, e->value);
     }
-    struct skl_node *n = skl_node_new(&t->skl, e->type, e->key, e->value);
     if (n == NULL) {
         return ST_NOMEM;
     }
-    if (tomb != NULL) {
-        *tomb = (struct memtable_tomb){.tomb = {.begin = skl_key(n), .end = skl_value(n)}};
-        memcpy(n->next, &tomb, sizeof tomb); /* it will not be in the list: its link is free */
-    }
-    *node = (struct memtable_node *)n;
+    *node = n;
     (*node)->chain = NULL;
     return ST_OK;
 }
 
-static void tomb_link(struct memtable *t, const struct skl_node *n, uint64_t sequence)
+static void tomb_link(struct memtable *t, struct tomb_node *n, uint64_t sequence)
 {
-    struct memtable_tomb *tomb;
-    memcpy(&tomb, n->next, sizeof tomb);
+    struct memtable_tomb *tomb = &n->tomb;
+    if (order_compare(t->order, tomb->tomb.begin, tomb->tomb.end) >= 0) {
+        return; /* nothing is in it */
+    }
     tomb->tomb.sequence = sequence;
     tomb->next = t->tombs;
     ATOMIC_SET_PTR(&t->tombs, tomb);
@@ -87,23 +109,24 @@ static void tomb_link(struct memtable *t, const struct skl_node *n, uint64_t seq
 
 void memtable_link(struct memtable *t, struct memtable_node *node, uint64_t sequence)
 {
-    struct skl_node *n = (struct skl_node *)node;
+    void *n = node;
     CK(sequence > 0);
     CK(sequence <= ENTRY_SEQUENCE_MAX);
     t->first = t->first == 0 || sequence < t->first ? sequence : t->first;
-    if (n->type != BATCH_DELETE_RANGE) {
-        skl_link(&t->skl, n, sequence);
-    } else if (order_compare(t->order, skl_key(n), skl_value(n)) < 0) {
+    if (((struct record *)n)->type == BATCH_DELETE_RANGE) {
         tomb_link(t, n, sequence);
+    } else if (t->kind == MEMTABLE_TREE) {
+        memtree_link(&t->tree, n, sequence);
+    } else {
+        skl_link(&t->skl, n, sequence);
     }
 }
 
 void memtable_prune(struct memtable *t, uint64_t visible, const uint64_t *snapshots, size_t count)
 {
-    (void)t; /* the skip list keeps everything */
-    (void)visible;
-    (void)snapshots;
-    (void)count;
+    if (t->kind == MEMTABLE_TREE) { /* the skip list keeps everything */
+        memtree_prune(&t->tree, visible, snapshots, count);
+    }
 }
 
 const struct skl_node *memtable_old_get(const struct memtable *t, struct slice key,
@@ -113,20 +136,32 @@ const struct skl_node *memtable_old_get(const struct memtable *t, struct slice k
     return n != NULL && slice_equal(skl_key(n), key) ? n : NULL;
 }
 
-static struct entry entry_of(const struct skl_node *n)
+static struct entry node_entry(const struct skl_node *n)
 {
     return (struct entry){skl_key(n), n->sequence, skl_value(n), n->type};
+}
+
+static struct entry record_entry(const struct record *r)
+{
+    return (struct entry){record_key(r), r->sequence, record_value(r), r->type};
 }
 
 enum memtable_answer memtable_get(const struct memtable *t, struct slice key, uint64_t sequence,
                                   struct entry *e)
 {
-    const struct skl_node *n = memtable_old_get(t, key, sequence);
-    if (n == NULL) {
-        return MEMTABLE_ABSENT;
+    if (t->kind == MEMTABLE_TREE) {
+        bool stale;
+        const struct record *r = memtree_get(&t->tree, key, sequence, &stale);
+        if (r != NULL && !stale) {
+            *e = record_entry(r);
+        }
+        return stale ? MEMTABLE_STALE : r != NULL ? MEMTABLE_FOUND : MEMTABLE_ABSENT;
     }
-    *e = entry_of(n);
-    return MEMTABLE_FOUND;
+    const struct skl_node *n = memtable_old_get(t, key, sequence);
+    if (n != NULL) {
+        *e = node_entry(n);
+    }
+    return n != NULL ? MEMTABLE_FOUND : MEMTABLE_ABSENT;
 }
 
 uint64_t memtable_cover(const struct memtable *t, struct slice key, uint64_t sequence)
@@ -171,7 +206,8 @@ enum status memtable_tombs(const struct memtable *t, uint64_t limit, const struc
 
 uint64_t memtable_count(const struct memtable *t)
 {
-    return skl_count(&t->skl) + atomic_get_u64(&t->tomb_count);
+    uint64_t entries = t->kind == MEMTABLE_TREE ? memtree_count(&t->tree) : skl_count(&t->skl);
+    return entries + atomic_get_u64(&t->tomb_count);
 }
 
 bool memtable_check(const struct memtable *t)
@@ -183,53 +219,96 @@ bool memtable_check(const struct memtable *t)
         }
         tombs++;
     }
-    return tombs == t->tomb_count && skl_check(&t->skl);
+    return tombs == t->tomb_count &&
+           (t->kind == MEMTABLE_TREE ? memtree_check(&t->tree) : skl_check(&t->skl));
 }
 
 /* ---- in order ---- */
 
 static void stand(struct memtable_cursor *c, const struct skl_node *n)
 {
-    c->at = n;
+    c->node = n;
     c->valid = n != NULL;
     if (n != NULL) {
-        c->entry = entry_of(n);
+        c->entry = node_entry(n);
     }
+}
+
+static void stand_tree(struct memtable_cursor *c, const struct record *r)
+{
+    c->record = r;
+    c->valid = r != NULL;
+    if (r != NULL) {
+        c->entry = record_entry(r);
+    }
+}
+
+static bool in_tree(const struct memtable_cursor *c)
+{
+    return c->table->kind == MEMTABLE_TREE;
 }
 
 void memtable_cursor_init(struct memtable_cursor *c, const struct memtable *t)
 {
-    *c = (struct memtable_cursor){.table = t};
+    c->table = t;
+    c->valid = false;
+    c->node = NULL;
+    c->record = NULL;
+    memtree_cursor_init(&c->tree, &t->tree);
 }
 
 void memtable_cursor_first(struct memtable_cursor *c)
 {
-    stand(c, skl_first(&c->table->skl));
+    if (in_tree(c)) {
+        stand_tree(c, memtree_cursor_first(&c->tree));
+    } else {
+        stand(c, skl_first(&c->table->skl));
+    }
 }
 
 void memtable_cursor_last(struct memtable_cursor *c)
 {
-    stand(c, skl_last(&c->table->skl));
+    if (in_tree(c)) {
+        stand_tree(c, memtree_cursor_last(&c->tree));
+    } else {
+        stand(c, skl_last(&c->table->skl));
+    }
 }
 
 void memtable_cursor_seek(struct memtable_cursor *c, struct slice key, uint64_t sequence)
 {
-    stand(c, skl_seek(&c->table->skl, key, sequence));
+    if (in_tree(c)) {
+        stand_tree(c, memtree_cursor_seek(&c->tree, key, sequence));
+    } else {
+        stand(c, skl_seek(&c->table->skl, key, sequence));
+    }
 }
 
 void memtable_cursor_seek_before(struct memtable_cursor *c, struct slice key, uint64_t sequence)
 {
-    stand(c, skl_before(&c->table->skl, key, sequence));
+    if (in_tree(c)) {
+        stand_tree(c, memtree_cursor_before(&c->tree, key, sequence));
+    } else {
+        stand(c, skl_before(&c->table->skl, key, sequence));
+    }
 }
 
 void memtable_cursor_next(struct memtable_cursor *c)
 {
     CK(c->valid);
-    stand(c, skl_next(c->at));
+    if (in_tree(c)) {
+        stand_tree(c, memtree_cursor_next(&c->tree, c->record));
+    } else {
+        stand(c, skl_next(c->node));
+    }
 }
 
 void memtable_cursor_prev(struct memtable_cursor *c)
 {
     CK(c->valid);
-    stand(c, skl_before(&c->table->skl, c->entry.key, c->entry.sequence));
+    if (in_tree(c)) {
+        stand_tree(c, memtree_cursor_prev(&c->tree, c->record));
+    } else {
+        stand(c, skl_before(&c->table->skl, c->entry.key, c->entry.sequence));
+    }
 }

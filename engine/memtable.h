@@ -14,11 +14,12 @@
 #define ENGINE_MEMTABLE_H
 
 #include "engine/entry.h"
+#include "engine/memtree.h"
 #include "engine/skl.h"
 #include "engine/tomb.h"
 
 enum memtable_kind {
-    MEMTABLE_TREE,     /* memtree.h (until it is there: the skip list) */
+    MEMTABLE_TREE,     /* memtree.h: use this one */
     MEMTABLE_SKIPLIST, /* skl.h: the reference */
 };
 
@@ -38,7 +39,8 @@ struct memtable {
     struct order order;
     enum memtable_kind kind;
     struct arena arena;
-    struct skl skl;
+    struct skl skl; /* one of the two is in use, as kind says */
+    struct memtree tree;
     struct memtable_tomb *tombs; /* atomic; NULL: none */
     uint64_t tomb_count;         /* atomic */
 };
@@ -98,10 +100,11 @@ static inline bool memtable_has_tombs(const struct memtable *t)
 /* Entries and tombs. */
 uint64_t memtable_count(const struct memtable *t);
 
-/* What it holds of memory: drives rotation. */
+/* What it holds of memory: drives rotation. UINT64_MAX when memory was refused to a link, which
+ * costs readers time from then on: the table should be retired. */
 static inline uint64_t memtable_bytes(const struct memtable *t)
 {
-    return arena_bytes(&t->arena);
+    return memtree_full(&t->tree) ? UINT64_MAX : arena_bytes(&t->arena);
 }
 
 /* The whole structure, in O(n); for CK_SLOW and tests. The writer calls it, or nobody writes. */
@@ -116,7 +119,9 @@ struct memtable_cursor {
     struct entry entry; /* the present one, when valid; borrowed as long as the table lives */
     bool valid;
     const struct memtable *table; /* borrowed */
-    const struct skl_node *at;
+    const struct skl_node *node;
+    const struct record *record;
+    struct memtree_cursor tree;
 };
 
 /* No allocation, nothing to release; stands on nothing. */

@@ -6,6 +6,7 @@
 #define BRANCHING 4 /* a level holds about 1/4 of the entries of the level below */
 
 _Static_assert(offsetof(struct skl_node, next) % sizeof(void *) == 0, "links are aligned");
+_Static_assert(offsetof(struct skl_node, height) == sizeof(struct record), "begins as a record");
 
 static struct skl_node *link_of(const struct skl_node *n, int level)
 {
@@ -33,7 +34,7 @@ static int random_height(struct skl *l)
 
 static struct skl_node *node_alloc(struct skl *l, int height, struct slice key, struct slice value)
 {
-    CK(key.size <= UINT32_MAX);
+    CK(key.size <= RECORD_KEY_MAX);
     CK(value.size <= UINT32_MAX);
     size_t links = (size_t)height * sizeof(struct skl_node *);
     struct skl_node *n =
@@ -42,9 +43,9 @@ static struct skl_node *node_alloc(struct skl *l, int height, struct slice key, 
         return NULL;
     }
     n->sequence = 0;
-    n->key_size = (uint32_t)key.size;
+    n->key_size = (uint32_t)key.size & RECORD_KEY_MAX;
     n->value_size = (uint32_t)value.size;
-    n->height = (uint8_t)height;
+    n->height = (uint64_t)height;
     memset(n->next, 0, links);
     char *bytes = (char *)&n->next[height];
     if (key.size > 0) {
@@ -121,10 +122,10 @@ void skl_link(struct skl *l, struct skl_node *node, uint64_t sequence)
         atomic_set_u64(&l->height, node->height);
     }
     node->sequence = sequence;
-    for (int level = 0; level < node->height; level++) {
+    for (int level = 0; level < (int)node->height; level++) {
         node->next[level] = l->hint[level]->next[level];
     }
-    for (int level = 0; level < node->height; level++) {
+    for (int level = 0; level < (int)node->height; level++) {
         ATOMIC_SET_PTR(&l->hint[level]->next[level], node);
         l->hint[level] = node;
     }
@@ -169,7 +170,7 @@ static bool level_check(const struct skl *l, int level)
 {
     const struct skl_node *up = link_of(l->head, level);
     for (const struct skl_node *n = skl_first(l); n != NULL; n = skl_next(n)) {
-        if (n->height > level) {
+        if ((int)n->height > level) {
             if (n != up) {
                 return false;
             }

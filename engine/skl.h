@@ -22,17 +22,18 @@
 
 #include "engine/arena.h"
 #include "engine/order.h"
+#include "engine/record.h"
 #include "env/env.h"
 
 #define SKL_HEIGHT_MAX   12         /* 4^12 entries before the top level fills up */
 #define SKL_SEQUENCE_MAX UINT64_MAX /* sorts before every version of its key; 0 after */
 
 struct skl_node {
-    uint64_t sequence;
-    uint32_t key_size;
+    uint64_t sequence; /* this and the next three as in struct record */
     uint32_t value_size;
-    uint8_t type; /* of enum batch_type; the list does not care */
-    uint8_t height;
+    uint32_t key_size : 24;
+    uint32_t type : 8; /* of enum batch_type; the list does not care */
+    uint64_t height;
     struct skl_node *next[]; /* next[height], atomic; then the key, then the value */
 };
 
