@@ -8,8 +8,8 @@
 #include "sim/store/store.h"
 #include "sim/store/storejudge.h"
 
-/* Calls that the engine does not have yet are passed over; options that it ignores are not drawn.
- */
+/* Calls that the engine does not have yet (TKV_UNSUPPORTED) are passed over; options that it
+ * ignores are not drawn. */
 #define STORE_PARTIAL 1
 
 #define STORE_DIR   "data"
@@ -83,7 +83,6 @@ struct store {
     struct storemodel model;
     struct storeworker workers[STOREMODEL_WORKERS];
     uint64_t tag_told; /* the highest that tkv_durable_tag() has told in this session */
-    char checkpoint[32];
 };
 
 extern const struct tkv_comparator storeopt_reverse;

@@ -200,10 +200,13 @@ static bool sequence_fits(const struct storemodel *m, const struct storeview *v,
                           const struct storecut *cut)
 {
     for (size_t i = 0; i < m->workers; i++) {
-        size_t w = cut->upto[i] > 0 ? m->lists[i].writes[cut->upto[i] - 1] : STOREMODEL_NONE;
-        if (w != STOREMODEL_NONE && storemodel_in(m, cut, w)) {
-            const struct storewrite *me = &m->writes[w];
-            uint64_t least = me->order != 0 ? me->order : me->after + me->count;
+        uint32_t n = cut->upto[i];
+        while (n > 0 && !storemodel_in(m, cut, m->lists[i].writes[n - 1])) {
+            n--;
+        }
+        if (n > 0) {
+            const struct storewrite *w = &m->writes[m->lists[i].writes[n - 1]];
+            uint64_t least = w->order != 0 ? w->order : w->after + w->count;
             if (least > v->sequence) {
                 return false;
             }

@@ -1,6 +1,7 @@
 /* storeop.c - one operation of a worker: what it is depends on its own stream of choices alone, so
  * leaving others out does not change it. Values are unique. */
 #include "base/ck.h"
+#include "sim/store/storecopy.h"
 #include "sim/store/storeread.h"
 
 #include <stdio.h>
@@ -152,7 +153,7 @@ static enum tkv_status batch_draw(struct storeworker *w, struct env *env,
                                   const struct storewrite *write, struct tkv_batch **b)
 {
     const struct storemodel *m = &w->store->model;
-    uint64_t how = STORE_PARTIAL ? 0 : choose(&w->draw, 4);
+    uint64_t how = choose(&w->draw, 4);
     size_t part = how == 0 || how == 3 ? write->count : choose(&w->draw, write->count + 1);
     struct tkv_batch *second;
     enum tkv_status st = batch_make(env, m, write, 0, part, b);
@@ -305,7 +306,6 @@ static void do_write(struct storeworker *w, struct env *env, enum kind kind)
         enum tkv_change_type type = kind != K_BATCH ? types[kind]
                                     : r < 6         ? TKV_PUT
                                     : r < 9         ? TKV_DELETE
-                                    : STORE_PARTIAL ? TKV_DELETE
                                                     : TKV_DELETE_RANGE;
         add_change(w, type, i);
     }
@@ -482,9 +482,6 @@ static enum kind draw_kind(struct storeworker *w)
 {
     const struct store *s = w->store;
     enum kind k = (enum kind)choose_weighted(&w->draw, weights[knob(w, PLAN_STORE_MIX)], K_KINDS);
-    if (k == K_RANGE && STORE_PARTIAL) {
-        k = K_DELETE;
-    }
     bool writes = k == K_BATCH || k == K_PUT || k == K_DELETE || k == K_RANGE;
     return writes && !may_write(w) ? K_GET : k == K_TAG && s->model.log ? K_SYNC : k;
 }
@@ -546,6 +543,7 @@ void storeop_run(struct storeworker *w, struct env *env, uint64_t ordinal)
         (void)storecheck_status(s, "tkv_wait_idle", tkv_wait_idle(s->db));
         break;
     case K_CHECKPOINT:
+        storecopy_run(w, env, ordinal);
         break;
     case K_LOOK:
         do_look(w, env);

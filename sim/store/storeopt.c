@@ -25,9 +25,6 @@ void storeopt_make(const struct store *s, struct env *env, struct tkv_options *o
     o->comparator = s->model.order;
     o->write_buffer_bytes = knob(s, PLAN_STORE_WRITE_BUFFER);
     o->memtables_max = (uint32_t)knob(s, PLAN_STORE_MEMTABLES);
-    if (STORE_PARTIAL) {
-        return;
-    }
     o->cache_bytes = knob(s, PLAN_STORE_CACHE_BYTES);
     o->meta_bytes = knob(s, PLAN_STORE_META_BYTES);
     o->files_max = (uint32_t)knob(s, PLAN_STORE_FILES_MAX);

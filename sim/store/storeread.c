@@ -188,11 +188,13 @@ static void await_writers(struct storeworker *w, const struct storecut *cut)
 {
     struct store *s = w->store;
     struct env *env = &s->proc->env;
+    uint64_t wait_ns = 10000; /* longer each time: some policies run the latest to wake first */
     for (size_t i = 0; i < s->model.workers; i++) {
         const struct storelist *l = &s->model.lists[i];
         while (cut->upto[i] > 0 && !s->world.failure.set &&
                s->model.writes[l->writes[cut->upto[i] - 1]].state == STOREWRITE_PENDING) {
-            env_sleep_until(env, env_clock_mono(env) + 10000);
+            env_sleep_until(env, env_clock_mono(env) + wait_ns);
+            wait_ns *= 2;
         }
     }
 }

@@ -50,7 +50,8 @@ static bool attempt(struct shrink *s, struct plan *candidate)
 static bool try_knob(struct shrink *s, enum plan_knob k, uint64_t v)
 {
     struct plan p;
-    if (!budget_left(s) || plan_get(&s->best, k) == v || plan_copy(&s->best, &p) != ST_OK) {
+    if (!budget_left(s) || plan_get(&s->best, k) == v || !plan_concerns(k, s->best.world) ||
+        plan_copy(&s->best, &p) != ST_OK) {
         return false;
     }
     p.value[k] = v;
@@ -82,6 +83,21 @@ static bool drop_faults(struct shrink *s)
     return any;
 }
 
+/* The engine's options one by one, and what its operations look like. */
+static bool simpler_store(struct shrink *s)
+{
+    bool any = lower_knob(s, PLAN_STORE_WORKERS, 1);
+    any = lower_knob(s, PLAN_STORE_VALUE_BYTES, 0) || any;
+    for (int k = 0; k < PLAN_KNOBS; k++) {
+        bool its = !plan_concerns((enum plan_knob)k, PLAN_WORLD_NODE) && k != PLAN_STORE_WORKERS &&
+                   k != PLAN_STORE_VALUE_BYTES;
+        if (its && !plan_is_fault((enum plan_knob)k)) {
+            any = try_knob(s, (enum plan_knob)k, plan_default((enum plan_knob)k)) || any;
+        }
+    }
+    return any;
+}
+
 static bool simpler_knobs(struct shrink *s)
 {
     static const enum plan_knob plain[] = {PLAN_POLICY,       PLAN_STEP_NS,    PLAN_TEAR,
@@ -96,7 +112,7 @@ static bool simpler_knobs(struct shrink *s)
     any = lower_knob(s, PLAN_VALUE_BYTES, 0) || any;
     any = lower_knob(s, PLAN_KEYS, 1) || any;
     any = lower_knob(s, PLAN_THINK_US, 0) || any;
-    return any;
+    return s->best.world == PLAN_WORLD_STORE ? simpler_store(s) || any : any;
 }
 
 /* Leaves out runs of ordinals, half of them at once, then quarters, down to one. */
@@ -166,10 +182,11 @@ static int shrink_write(struct shrink *s)
     if (!ok) {
         return EXIT_TOOL;
     }
-    (void)printf("%s: %" PRIu64 " clients, %" PRIu64 " operations, after %" PRIu64 " runs\n"
+    bool store = s->best.world == PLAN_WORLD_STORE;
+    (void)printf("%s: %" PRIu64 " %s, %" PRIu64 " operations, after %" PRIu64 " runs\n"
                  "  replay: %s replay %s\n",
-                 path, plan_get(&s->best, PLAN_CLIENTS), ops_left(&s->best), s->runs, s->a->program,
-                 path);
+                 path, plan_get(&s->best, store ? PLAN_STORE_WORKERS : PLAN_CLIENTS),
+                 store ? "threads" : "clients", ops_left(&s->best), s->runs, s->a->program, path);
     return EXIT_FINE;
 }
 
