@@ -4,6 +4,7 @@
 #include "base/ck.h"
 #include "sim/simmem.h"
 #include "sim/store/store_int.h"
+#include "sim/store/storetwin.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -278,10 +279,12 @@ static void store_release(struct store *s)
     storemodel_release(&s->model);
 }
 
-void store_run(const struct trial_options *o, struct trial_result *r, struct buf *tail)
+static void run_one(const struct trial_options *o, struct trial_result *r, struct buf *answers,
+                    struct buf *tail)
 {
     struct store *s = mem_alloc(simmem(), sizeof *s);
     store_init(s, o, r);
+    s->answers = answers;
     s->director = world_task(&s->world, "director", &s->tasks, director_run, s);
     (void)world_run(&s->world); /* its failure is in the result */
     trial_account(&s->world, r);
@@ -290,4 +293,13 @@ void store_run(const struct trial_options *o, struct trial_result *r, struct buf
     }
     store_release(s);
     mem_release(simmem(), s);
+}
+
+void store_run(const struct trial_options *o, struct trial_result *r, struct buf *tail)
+{
+    if (plan_get(o->plan, PLAN_STORE_TWIN) == 1) {
+        storetwin_run(o, r, run_one, tail);
+    } else {
+        run_one(o, r, NULL, tail);
+    }
 }

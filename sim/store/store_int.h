@@ -47,6 +47,7 @@ struct storeworker {
     size_t write;     /* of the model, on its way; NONE: none */
     struct env_thread thread;
     struct chooser_stream draw; /* of the operation that it is on */
+    uint64_t answers;           /* to it, as a hash */
 };
 
 enum storephase { STOREPHASE_CHAOS, STOREPHASE_HEALED, STOREPHASE_AGAIN, STOREPHASE_OVER };
@@ -82,7 +83,8 @@ struct store {
     struct storeview view;
     struct storemodel model;
     struct storeworker workers[STOREMODEL_WORKERS];
-    uint64_t tag_told; /* the highest that tkv_durable_tag() has told in this session */
+    struct buf *answers; /* of struct storetwin_answer; NULL: nobody asks */
+    uint64_t tag_told;   /* the highest that tkv_durable_tag() has told in this session */
 };
 
 extern const struct tkv_comparator storeopt_reverse;

@@ -3,6 +3,7 @@
 #include "base/ck.h"
 #include "sim/store/storecopy.h"
 #include "sim/store/storeread.h"
+#include "sim/store/storetwin.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -490,6 +491,7 @@ void storeop_run(struct storeworker *w, struct env *env, uint64_t ordinal)
 {
     struct store *s = w->store;
     chooser_stream_init(&w->draw, &s->world.chooser, CHOOSE_WORKLOAD, ordinal);
+    w->answers = 0;
     think(w, env);
     enum kind kind = draw_kind(w);
     world_trace(&s->world, TRACE_CLIENT, "operation", ordinal << 8 | kind);
@@ -555,6 +557,11 @@ void storeop_run(struct storeworker *w, struct env *env, uint64_t ordinal)
         break;
     }
     s->result->replies++;
+    if (s->answers != NULL) {
+        struct storetwin_answer a = {ordinal, w->answers};
+        enum status st = buf_append(s->answers, &a, sizeof a);
+        CK(st == ST_OK);
+    }
 }
 
 void storeop_release(struct storeworker *w)

@@ -2,6 +2,7 @@
 #include "sim/store/storeread.h"
 
 #include "base/ck.h"
+#include "base/hash.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -41,6 +42,8 @@ static void check_value(struct storeworker *w, const char *call, const struct st
                         const struct storehold *hold, size_t key, struct slice got)
 {
     struct storemodel *m = &w->store->model;
+    w->answers = hash_add(w->answers, key << 1 | (got.data != NULL));
+    w->answers = hash_bytes(w->answers, got.data, got.size);
     bool right = hold != NULL ? storemodel_match(m, &hold->cut, key, got)
                               : storemodel_match_now(m, low, key, got);
     if (!right) {
@@ -175,9 +178,19 @@ void storeread_many(struct storeworker *w, struct env *env)
     }
 }
 
+static void scan(struct storeworker *w, const struct storehold *hold)
+{
+    storecheck_scan(w->store, &w->view, hold, choose(&w->draw, 2) == 1);
+    for (size_t key = 0; key < w->view.key_count; key++) {
+        struct slice value = storeview_value(&w->view, key);
+        w->answers = hash_add(w->answers, value.data != NULL);
+        w->answers = hash_bytes(w->answers, value.data, value.size);
+    }
+}
+
 void storeread_scan(struct storeworker *w)
 {
-    storecheck_scan(w->store, &w->view, some_snapshot(w), choose(&w->draw, 2) == 1);
+    scan(w, some_snapshot(w));
 }
 
 /* ---- snapshots ---- */
@@ -265,7 +278,7 @@ void storeread_by_snapshot(struct storeworker *w)
         return;
     }
     if (choose(&w->draw, 3) == 0) {
-        storecheck_scan(w->store, &w->view, h, choose(&w->draw, 2) == 1);
+        scan(w, h);
         return;
     }
     for (uint64_t n = 1 + choose(&w->draw, 4); n > 0 && !w->store->world.failure.set; n--) {
