@@ -300,7 +300,7 @@ static bool explain(struct storemodel *m, const struct storeview *v, const struc
                     const char **class, struct err *why)
 {
     size_t key = difference(m, v, cut, true);
-    *class = "E1 prefix";
+    *class = m->log ? "E1 prefix" : "tag"; /* which says exactly what is in */
     err_set(why, "the view is the state after no prefix of the writes");
     if (key != STOREMODEL_NONE) {
         say_difference(m, v, cut, key, why);
@@ -310,7 +310,7 @@ static bool explain(struct storemodel *m, const struct storeview *v, const struc
             const struct storeversion *ver = &k->versions[i];
             bool its = ver->present && is.data != NULL && slice_equal(ver->value, is);
             const struct storewrite *w = &m->writes[ver->write];
-            if (its && w->striped && w->number > cut->upto[w->worker]) {
+            if (its && m->log && w->striped && w->number > cut->upto[w->worker]) {
                 *class = "E3 atomicity"; /* a part of a batch without its stripe */
             }
         }

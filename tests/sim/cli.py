@@ -62,6 +62,7 @@ def bad_usage_exits_2_and_says_what():
         (("sweep", "--shard", "3/2"), "--shard"),
         (("sweep", "--shard", "1"), "--shard"),
         (("sweep", "--set", "ops=0"), "out of range"),
+        (("run", "1", "--world", "moon"), "moon"),
         (("check",), "no file"),
     ]:
         assert says in sim(*args, code=USAGE).stderr, args
@@ -125,6 +126,20 @@ def what_does_not_fail_is_not_shrunk():
     said = sim("shrink", "3", "--quiet", "--out", "none.seed", code=USAGE).stderr
     assert "nothing to shrink" in said
     assert not os.path.exists("none.seed")
+
+
+@test
+def a_plan_says_its_world():
+    want = run_json("run", "3", "--world", "store")["trace_hash"]
+    text = sim("plan", "3", "--world", "store").stdout
+    assert "world = store" in text and "store_workers" in text and "net_reset" not in text
+    assert run_json("replay", write("store.seed", text))["trace_hash"] == want
+    assert run_json("run", "3")["trace_hash"] != want
+    old = sim("plan", "3").stdout
+    assert "world = node" in old and "store_" not in old
+    older = old.replace("world = node\n", "")
+    assert run_json("replay", write("old.seed", older))["trace_hash"] == \
+        run_json("run", "3")["trace_hash"]
 
 
 def hashes(*args):
