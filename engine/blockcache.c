@@ -279,7 +279,7 @@ static bool room_in_array(struct blockcache *c, struct shard *s, uint64_t more)
     return true;
 }
 
-/* False: nothing was done, and after reclaiming it may work. */
+/* False: it is not in; once what was evicted has been reclaimed it may work. */
 static bool try_add(struct blockcache *c, struct shard *s, struct block *b)
 {
     uint64_t charge = charge_of(b);

@@ -147,9 +147,21 @@ static uint64_t scan(struct epoch *e)
     uint64_t limit = scan_counts(e, atomic_get_u64(&e->now));
     for (unsigned i = 0; i < EPOCH_SLOTS; i++) {
         uint64_t v = atomic_add_u64(word_of(e, i), 0);
-        limit = v != 0 && v < limit ? v : limit;
+        if (v != 0 && v < limit) {
+            limit = v;
+            e->blocker = i;
+        }
     }
     return limit;
+}
+
+/* True: the reader who held back most the last time still holds back all that waits, so that a scan
+ * is in vain. A reader who stays long, for a disk, would have each who reclaims pay for one. Under
+ * the mutex. */
+static bool still_blocked(struct epoch *e)
+{
+    uint64_t v = atomic_get_u64(word_of(e, e->blocker));
+    return v != 0 && e->first != NULL && v < e->first->at;
 }
 
 bool epoch_reclaim(struct epoch *e)
@@ -158,6 +170,10 @@ bool epoch_reclaim(struct epoch *e)
         return false;
     }
     env_mutex_lock(e->env, &e->mutex);
+    if (still_blocked(e)) {
+        env_mutex_unlock(e->env, &e->mutex);
+        return true;
+    }
     uint64_t limit = scan(e);
     struct epoch_item *list = e->first;
     struct epoch_item **end = &list;

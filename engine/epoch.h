@@ -71,6 +71,7 @@ struct epoch {
     uint64_t phase;           /* which count newcomers without a word take; atomic */
     struct env_mutex mutex;   /* guards what follows */
     struct epoch_item *first, *last;
+    unsigned blocker;    /* the slot that held back most in the last scan */
     uint64_t drained[2]; /* a count of readers was 0 when `now` was at least this */
 };
 

@@ -76,7 +76,9 @@ static inline struct table *tabcache_peek(struct tabcache_slot *slot)
 
 /* The open table with a reference for the caller (table_unref). Opens the file of `info` when need
  * be, closes others. May wait for I/O, and reclaims the epoch: call it without a lock that a drop
- * function takes. The slot must not be dropped meanwhile. err may be NULL. */
+ * function takes. The slot must not be dropped meanwhile. err may be NULL.
+ * A caller who is in the epoch keeps others from being closed: after ST_MFILE it may leave, reclaim
+ * and ask again. */
 NODISCARD enum status tabcache_get(struct tabcache *c, struct tabcache_slot *slot,
                                    const struct table_info *info, struct table **table,
                                    struct err *err);

@@ -7,6 +7,8 @@
 #include "tests/tap.h"
 #include "tests/test_env.h"
 
+#include <stdlib.h>
+
 #define MB ((uint64_t)1 << 20)
 
 struct setup {
@@ -114,7 +116,57 @@ static void blockcache__capacity_zero_caches_nothing(void)
     end(&s);
 }
 
-/* Bytes of all blocks in memory, as the cache counts them, can be seen from outside too. */
+/* ---- what is really allocated ---- */
+
+static atomic_long held_bytes;
+
+static void *counted_alloc(struct mem *m, size_t size)
+{
+    (void)m;
+    size_t *p = malloc(size + 2 * sizeof *p);
+    if (p == NULL) {
+        return NULL;
+    }
+    p[0] = size;
+    atomic_fetch_add(&held_bytes, (long)size);
+    return p + 2;
+}
+
+static void counted_release(struct mem *m, void *block)
+{
+    (void)m;
+    if (block != NULL) {
+        size_t *p = (size_t *)block - 2;
+        atomic_fetch_sub(&held_bytes, (long)p[0]);
+        free(p);
+    }
+}
+
+static void blockcache__its_memory_is_what_it_says(void)
+{
+    struct test_env te;
+    struct epoch e;
+    struct blockcache *c;
+    struct prng r = {1};
+    test_env_init(&te, posix);
+    te.env.mem = (struct mem){.alloc = counted_alloc, .release = counted_release};
+    EXPECT(epoch_init(&e, &te.env) == ST_OK);
+    for (uint64_t bytes = 1000; bytes < 20 * MB; bytes *= 3) {
+        EXPECT(blockcache_new(&te.env, &e, bytes, &c) == ST_OK);
+        long before = atomic_load(&held_bytes);
+        for (uint64_t i = 0; i < 20000; i++) {
+            struct block *b = make(&te.env.mem, i % 3, i, prng_next(&r) % 600);
+            blockcache_add(c, b);
+            block_unref(b);
+            EXPECT(atomic_load(&held_bytes) - before <= (long)bytes);
+        }
+        EXPECT(atomic_load(&held_bytes) - before > (long)bytes / 2 || bytes > 8 * MB);
+        blockcache_free(c);
+    }
+    epoch_release(&e);
+    EXPECT(atomic_load(&held_bytes) == 0);
+}
+
 static void blockcache__never_above_its_capacity(void)
 {
     static const uint64_t capacities[] = {1, 300, 4096, 20000, MB, 9 * MB};
@@ -407,6 +459,7 @@ TAP_MAIN({
     RUN(blockcache__what_was_added_is_found);
     RUN(blockcache__capacity_zero_caches_nothing);
     RUN(blockcache__never_above_its_capacity);
+    RUN(blockcache__its_memory_is_what_it_says);
     RUN(blockcache__what_is_used_stays);
     RUN(blockcache__a_reader_keeps_an_evicted_block);
     RUN(blockcache__a_slow_reader_does_not_break_the_bound);

@@ -98,6 +98,32 @@ static void epoch__a_reader_keeps_what_it_can_see(void)
     EXPECT(freed == 3);
 }
 
+/* The reader who held back most leaves, comes back, and others hold back instead. */
+static void epoch__who_holds_back_changes(void)
+{
+    struct test_env te;
+    struct epoch e;
+    int freed = 0;
+    begin(&e, &te);
+    unsigned a = epoch_enter(&e);
+    retire(&e, thing_new(&te.env.mem, &freed));
+    unsigned b = epoch_enter(&e);
+    retire(&e, thing_new(&te.env.mem, &freed));
+    EXPECT(epoch_reclaim(&e) && freed == 0);
+    EXPECT(epoch_reclaim(&e) && freed == 0);
+    epoch_exit(&e, a);
+    a = epoch_enter(&e); /* the same word, and sees neither */
+    EXPECT(epoch_reclaim(&e) && freed == 1);
+    EXPECT(epoch_reclaim(&e) && freed == 1);
+    epoch_exit(&e, b);
+    EXPECT(!epoch_reclaim(&e) && freed == 2);
+    retire(&e, thing_new(&te.env.mem, &freed));
+    EXPECT(epoch_reclaim(&e) && freed == 2);
+    epoch_exit(&e, a);
+    EXPECT(!epoch_reclaim(&e) && freed == 3);
+    end(&e, &te);
+}
+
 /* Words run out, and counted readers hold items just as well. */
 static void epoch__readers_without_a_word_count(void)
 {
@@ -345,6 +371,7 @@ TAP_MAIN({
     }
     RUN(epoch__a_refused_allocation_leaves_nothing);
     RUN(epoch__a_reader_keeps_what_it_can_see);
+    RUN(epoch__who_holds_back_changes);
     RUN(epoch__readers_without_a_word_count);
     RUN(epoch__counted_readers_starve_nothing);
     RUN(epoch__freeing_may_retire);
