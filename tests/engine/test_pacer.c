@@ -130,6 +130,25 @@ static void pacer__no_span_gets_more(void)
     }
 }
 
+static void pacer__idle_time_allows_a_short_burst(void)
+{
+    struct clockenv k;
+    struct pacer p;
+    begin(&k, &p, SECOND); /* a byte a nanosecond */
+    pacer_wait(&p, 1);
+    k.now += 10 * SECOND;
+    uint64_t start = k.now;
+    for (int i = 0; i < 10; i++) {
+        pacer_wait(&p, PACER_BURST_NS / 10);
+    }
+    EXPECT(k.waits == 0);
+    pacer_wait(&p, 1000);
+    EXPECT(k.waits == 0);
+    pacer_wait(&p, 1);
+    EXPECT(k.now == start + 1000);
+    pacer_release(&p);
+}
+
 static void pacer__a_new_rate_counts_for_what_is_owed(void)
 {
     struct clockenv k;
@@ -310,6 +329,7 @@ TAP_MAIN({
     RUN(pacer__without_a_rate_nobody_waits);
     RUN(pacer__the_rate_is_met);
     RUN(pacer__no_span_gets_more);
+    RUN(pacer__idle_time_allows_a_short_burst);
     RUN(pacer__a_new_rate_counts_for_what_is_owed);
     RUN(pacer__who_is_in_a_hurry_does_not_wait);
     RUN(pacer__who_asks_first_goes_first);

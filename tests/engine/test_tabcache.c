@@ -20,6 +20,8 @@ struct table {
     uint64_t mark; /* plain */
 };
 
+static struct env *posix;
+
 static struct world {
     atomic_long opening[FILES]; /* threads in table_open */
     atomic_long twice;          /* times that two were */
@@ -29,6 +31,60 @@ static struct world {
     uint64_t *descriptors;
     enum status broken[FILES];
 } world;
+
+/* Opening the slow table takes until the test lets it go on. */
+enum { NO_FILE = FILES };
+static struct {
+    struct env_mutex mutex;
+    struct env_cond changed;
+    uint64_t slow;
+    int waiting; /* threads that wait for it to be open */
+    bool go;
+} crowd = {.slow = NO_FILE};
+
+static void crowd_add(int n)
+{
+    env_mutex_lock(posix, &crowd.mutex);
+    crowd.waiting += n;
+    env_cond_broadcast(posix, &crowd.changed);
+    env_mutex_unlock(posix, &crowd.mutex);
+}
+
+static enum status crowd_wait(struct env *e, struct env_cond *c, struct env_mutex *m,
+                              uint64_t mono_ns)
+{
+    (void)e;
+    crowd_add(1);
+    enum status st = env_cond_wait(posix, c, m, mono_ns);
+    crowd_add(-1);
+    return st;
+}
+
+static void crowd_gather(int want)
+{
+    env_mutex_lock(posix, &crowd.mutex);
+    while (crowd.waiting != want) {
+        (void)env_cond_wait(posix, &crowd.changed, &crowd.mutex, ENV_NEVER);
+    }
+    env_mutex_unlock(posix, &crowd.mutex);
+}
+
+static void crowd_let_go(void)
+{
+    env_mutex_lock(posix, &crowd.mutex);
+    crowd.go = true;
+    env_cond_broadcast(posix, &crowd.changed);
+    env_mutex_unlock(posix, &crowd.mutex);
+}
+
+static void crowd_open(void)
+{
+    env_mutex_lock(posix, &crowd.mutex);
+    while (!crowd.go) {
+        (void)env_cond_wait(posix, &crowd.changed, &crowd.mutex, ENV_NEVER);
+    }
+    env_mutex_unlock(posix, &crowd.mutex);
+}
 
 enum status table_open(const struct table_env *e, const char *path, const struct table_info *expect,
                        struct table **table, struct err *err)
@@ -41,6 +97,9 @@ enum status table_open(const struct table_env *e, const char *path, const struct
     atomic_fetch_add(&world.opened, 1);
     if (atomic_fetch_add(&world.opening[expect->number], 1) > 0) {
         atomic_fetch_add(&world.twice, 1);
+    }
+    if (expect->number == crowd.slow) {
+        crowd_open();
     }
     enum status st = world.broken[expect->number];
     struct table *t = NULL;
@@ -96,8 +155,6 @@ struct setup {
     struct tabcache c;
     struct tabcache_slot slots[FILES];
 };
-
-static struct env *posix;
 
 static void begin(struct setup *s, uint64_t files_max, uint64_t bytes)
 {
@@ -382,6 +439,61 @@ static void threads(uint64_t files_max, uint64_t files, int broken)
     end(&s);
 }
 
+struct one {
+    struct setup *s;
+    enum status st;
+    struct env_thread thread;
+};
+
+static void ask_slow(void *arg)
+{
+    struct one *o = arg;
+    struct table_info info = {.number = crowd.slow};
+    struct table *t;
+    o->st = tabcache_get(&o->s->c, &o->s->slots[crowd.slow], &info, &t, NULL);
+    if (o->st == ST_OK) {
+        table_unref(t);
+    }
+}
+
+/* All but one wait for the one who opens; other tables are served meanwhile. */
+static void wait_together(enum status outcome)
+{
+    struct one ones[THREADS];
+    begin(&s, 10, UINT64_MAX);
+    s.te.vt.cond_wait = crowd_wait;
+    env_mutex_init(posix, &crowd.mutex);
+    env_cond_init(posix, &crowd.changed);
+    world.broken[7] = outcome;
+    crowd.go = false;
+    crowd.slow = 7;
+    for (int i = 0; i < THREADS; i++) {
+        ones[i] = (struct one){.s = &s};
+        EXPECT(env_thread_start(posix, &ones[i].thread, "one", ask_slow, &ones[i]) == ST_OK);
+        for (uint64_t n = 0; i == 0 && n < 40; n++) {
+            EXPECT(touch(&s, 20 + n % 20));
+        }
+    }
+    crowd_gather(THREADS - 1);
+    crowd_let_go();
+    for (int i = 0; i < THREADS; i++) {
+        env_thread_join(posix, &ones[i].thread);
+        EXPECT(ones[i].st == outcome);
+    }
+    crowd.slow = NO_FILE;
+    EXPECT(stats(&s).failed == (outcome == ST_OK ? 0 : THREADS));
+    EXPECT(stats(&s).opens >= 40);
+    end(&s);
+    env_cond_release(posix, &crowd.changed);
+    env_mutex_release(posix, &crowd.mutex);
+}
+
+static void tabcache__who_waits_for_an_opening_is_served(void)
+{
+    wait_together(ST_OK);
+    wait_together(ST_IO);
+}
+
 static void tabcache__threads_with_room(void)
 {
     threads(100, 20, 0);
@@ -408,6 +520,7 @@ TAP_MAIN({
     RUN(tabcache__a_failure_is_told_and_forgotten);
     RUN(tabcache__others_are_closed_when_descriptors_run_out);
     RUN(tabcache__refused_memory_leaves_the_slot_closed);
+    RUN(tabcache__who_waits_for_an_opening_is_served);
     RUN(tabcache__threads_with_room);
     RUN(tabcache__threads_that_evict);
     env_posix_free(posix);
