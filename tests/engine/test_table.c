@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 #define NUMBER 7
-#define PATH   "000007.tab"
+#define PATH   "000007.sst"
 
 static int reverse_compare(void *arg, const void *a, size_t a_size, const void *b, size_t b_size)
 {

@@ -44,7 +44,7 @@ static void write_example(struct onefile *f, struct table_info *info)
     struct tomb tomb = {slice_text("b"), slice_text("c"), 7};
     struct tomb_set *set;
     struct tablewrite w;
-    EXPECT(tablewrite_open(&w, &o, "000012.table") == ST_OK);
+    EXPECT(tablewrite_open(&w, &o, "000012.sst") == ST_OK);
     for (size_t i = 0; i < COUNT; i++) {
         struct entry e = entry_of(i);
         EXPECT(tablewrite_add(&w, &e) == ST_OK);
@@ -58,7 +58,7 @@ static void write_example(struct onefile *f, struct table_info *info)
 
 static size_t hex_read(unsigned char *bytes, size_t cap)
 {
-    FILE *f = fopen(GOLDEN_DIR "/000012.table.hex", "r");
+    FILE *f = fopen(GOLDEN_DIR "/000012.sst.hex", "r");
     size_t n = 0;
     unsigned v;
     if (f == NULL) {
@@ -102,7 +102,7 @@ static void golden__the_table_is_read(void)
     onefile_set(&f, bytes, hex_read(bytes, sizeof bytes));
     struct table_env te = {&f.te.env, bytewise, NULL, NULL, NULL};
     struct table_info expect = {.number = 12};
-    enum status st = table_open(&te, "000012.table", &expect, &t, &err);
+    enum status st = table_open(&te, "000012.sst", &expect, &t, &err);
     EXPECT(st == ST_OK);
     if (st != ST_OK) {
         printf("# %s\n", err.text);
