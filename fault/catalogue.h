@@ -51,6 +51,7 @@ PLAN_KNOB(STORE_PREFIX_BYTES, "store_prefix_bytes", STORE_SIZE, 0, 255, 0, LIN(1
 PLAN_KNOB(STORE_COMPRESSION, "store_compression", STORE_SIZE, 0, 2, 1, PICK(40, 30, 30), 1000000, "0 none, 1 from level 2 on, 2 everywhere")
 PLAN_KNOB(STORE_THREADS, "store_threads", STORE_SIZE, 1, 16, 2, LIN(1, 3), 1000000, "threads of the engine")
 PLAN_KNOB(STORE_TWIN, "store_twin", STORE_SIZE, 0, 1, 0, PICK(93, 7), 1000000, "1: one thread, no faults; the same operations with other options must answer alike (E12)")
+PLAN_KNOB(STORE_MEDIA, "store_media", STORE_SIZE, 0, 1, 0, PICK(85, 15), 1000000, "1: the seed draws media faults too")
 PLAN_KNOB(STORE_STALL_MS, "store_stall_ms", STORE_SIZE, 1, 100000000, 60000, FIX, 0, "virtual ms by which a write has to return when the disk is well (E27)")
 
 /* ---- the machine ---- */

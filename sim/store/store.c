@@ -9,9 +9,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#define NS_PER_MS 1000000u
-#define NS_PER_S  1000000000u
-#define HEAL_S    600 /* virtual: by then a healthy process has come to its end */
+#define NS_PER_MS    1000000u
+#define NS_PER_S     1000000000u
+#define MEDIA_ON_PPM 400000 /* of each kind, where a seed has any */
+#define HEAL_S       600    /* virtual: by then a healthy process has come to its end */
 
 static void phase(struct store *s, enum storephase p, const char *name)
 {
@@ -30,6 +31,7 @@ static void start(struct store *s)
 {
     memcpy(s->faults_then, s->world.injected, sizeof s->faults_then);
     uint64_t capacity = plan_get(s->plan, PLAN_CAPACITY);
+    s->damage_then = simdisk_damage_met(s->host->disk);
     s->full_then = simdisk_free_bytes(s->host->disk) < capacity / 2;
     s->proc = proc_start(s->host, "store", storeproc_main, 0, NULL, s);
     s->proc->watched = true;
@@ -104,6 +106,12 @@ static void on_ended(void *arg, struct proc *p)
         return;
     }
     judge_end(s, p);
+    if (!s->open && storecheck_damaged(s)) {
+        /* Damage kept it from serving: it may be repaired, and the operator has the sectors back.
+         */
+        storeshadow_repair(s);
+        simdisk_heal(s->host->disk, SIMDISK_FAULT_ALL);
+    }
     if (s->host->incarnations == 1) {
         s->result->allocations = p->allocations;
     }
@@ -144,6 +152,13 @@ static void heal(struct store *s)
         wait_here(s, s->world.sched.now + NS_PER_S);
     }
     simdisk_set_capacity(h->disk, plan_get(s->plan, PLAN_CAPACITY));
+    if (s->world.media) {
+        /* Damage that it met may have stopped the process's writes for good. */
+        simdisk_heal(h->disk, SIMDISK_FAULT_ALL);
+        if (s->proc != NULL) {
+            proc_kill(s->proc);
+        }
+    }
     if (s->proc != NULL) {
         proc_resume(s->proc);
     }
@@ -205,6 +220,19 @@ static void director_run(void *arg)
 
 /* ---- the account ---- */
 
+void store_draw(struct plan *p)
+{
+    static const enum plan_knob media[] = {
+        PLAN_MEDIA_MAX,  PLAN_MEDIA_EVICT,     PLAN_MEDIA_ROT,
+        PLAN_MEDIA_LSE,  PLAN_MEDIA_TRANSIENT, PLAN_MEDIA_MISREAD,
+        PLAN_MEDIA_LOST, PLAN_MEDIA_MISDIRECT, PLAN_MEDIA_STALE};
+    for (size_t i = 0; i < sizeof media / sizeof *media; i++) {
+        if (plan_get(p, PLAN_STORE_MEDIA) == 1) {
+            plan_draw_one(p, media[i], MEDIA_ON_PPM);
+        }
+    }
+}
+
 static void workers_init(struct store *s, struct mem *mem)
 {
     storeview_init(&s->view, mem, s->model.key_count);
@@ -223,6 +251,12 @@ static void workers_init(struct store *s, struct mem *mem)
     s->busy = s->model.workers;
 }
 
+/* Where damage strikes: what decides most is hit most. */
+static const struct simdisk_aim aims[] = {
+    {"*.log", 35, 0, 1000}, {"MANIFEST-*", 15, 0, 1000}, {"CURRENT", 5, 0, 1000},
+    {"*.sst", 25, 0, 800},  {"*.sst", 15, 800, 1000},    {"*", 5, 0, 1000},
+};
+
 static void store_init(struct store *s, const struct trial_options *o, struct trial_result *r)
 {
     struct mem *mem = simmem();
@@ -230,6 +264,8 @@ static void store_init(struct store *s, const struct trial_options *o, struct tr
     *s = (struct store){.options = o, .plan = p, .result = r};
     *r = (struct trial_result){0};
     struct world_options wo = trial_world(o, &store_hooks, s);
+    wo.aims = aims;
+    wo.aim_count = sizeof aims / sizeof *aims;
     world_init(&s->world, mem, &wo);
     trial_attach(o, &s->world);
     list_init(&s->tasks);

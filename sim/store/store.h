@@ -12,6 +12,9 @@
 
 #include "sim/trial.h"
 
+/* What the plan of a seed has beside the common draw: media faults, in some. */
+void store_draw(struct plan *p);
+
 /* Runs it. The lines of the ring go to `tail` when it failed (NULL: not wanted). */
 void store_run(const struct trial_options *o, struct trial_result *r, struct buf *tail);
 

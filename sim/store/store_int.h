@@ -76,6 +76,7 @@ struct store {
     bool close_failed;
     uint64_t sync_errors;             /* failed syncs when the state was last decided */
     uint64_t faults_then[PLAN_KNOBS]; /* injected when the present incarnation started */
+    uint64_t damage_then;             /* met by then */
     bool full_then;                   /* the disk was full then */
     /* the session */
     struct tkv *db;
@@ -111,6 +112,10 @@ bool storeop_write_again(struct store *s, struct env *env);
 bool storecheck_status(struct store *s, const char *call, enum tkv_status st);
 /* The same without failing it. */
 bool storecheck_excused(const struct store *s, enum tkv_status st);
+/* Media faults have made something fail or lie to this incarnation. */
+bool storecheck_damaged(const struct store *s);
+/* Media have lied since they had met `damage`, or will: what was promised may be gone. */
+bool storecheck_tainted(const struct simdisk *d, uint64_t damage);
 void storecheck_fail(struct store *s, const char *class, const struct err *why);
 /* Reads all, by a snapshot or the present, and judges it. Retries what faults excuse. */
 void storecheck_scan(struct store *s, struct storeview *v, const struct storehold *hold, bool back);
@@ -124,6 +129,8 @@ int storeshadow_main(struct env *env, int argc, char **argv);
 void storeshadow_judge(struct shadowed *base);
 void storeshadow_crash(struct shadowing *run, struct shadowed *outer, const struct simdisk *d,
                        enum simdisk_strategy strategy, unsigned depth, const char *what);
+/* The disk as it is now can be repaired, and nothing is invented on the way. */
+void storeshadow_repair(struct store *s);
 /* Everything unsynced is dropped: what is promised is there. */
 void storeshadow_drop(struct store *s, const char *what);
 

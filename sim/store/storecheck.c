@@ -1,5 +1,6 @@
 /* storecheck.c - what the process under test may answer, and what it may leave lying about. */
 #include "base/ck.h"
+#include "sim/simmem.h"
 #include "sim/store/store_int.h"
 
 #include <stdio.h>
@@ -19,6 +20,22 @@ static uint64_t since_start(const struct store *s, enum plan_knob k)
     return s->world.injected[k] - s->faults_then[k];
 }
 
+bool storecheck_damaged(const struct store *s)
+{
+    return simdisk_damage_met(s->host->disk) > s->damage_then;
+}
+
+bool storecheck_tainted(const struct simdisk *d, uint64_t damage)
+{
+    struct buf live;
+    buf_init(&live, simmem());
+    enum status st = simdisk_faults(d, &live);
+    CK(st == ST_OK);
+    bool any = live.size > 0;
+    buf_release(&live);
+    return any || simdisk_damage_met(d) > damage;
+}
+
 bool storecheck_excused(const struct store *s, enum tkv_status st)
 {
     switch (st) {
@@ -26,9 +43,12 @@ bool storecheck_excused(const struct store *s, enum tkv_status st)
         return since_start(s, PLAN_REFUSE) > 0 || since_start(s, PLAN_REFUSE_AT) > 0;
     case TKV_NOSPC:
         return since_start(s, PLAN_DISK_FULL) > 0 || s->full_then;
+    case TKV_CORRUPT:
+        return storecheck_damaged(s);
     case TKV_IO:
-        return since_start(s, PLAN_WRITE_EIO) > 0 || since_start(s, PLAN_SYNC_EIO) > 0 ||
-               since_start(s, PLAN_META_EIO) > 0 || simdisk_dead(s->host->disk);
+        return storecheck_damaged(s) || since_start(s, PLAN_WRITE_EIO) > 0 ||
+               since_start(s, PLAN_SYNC_EIO) > 0 || since_start(s, PLAN_META_EIO) > 0 ||
+               simdisk_dead(s->host->disk);
     case TKV_READONLY:
         return simdisk_dead(s->host->disk);
     case TKV_UNSUPPORTED:
@@ -117,6 +137,7 @@ bool storecheck_opened(struct store *s)
         crash = STORECRASH_POWER;
     }
     s->sync_errors = s->world.injected[PLAN_SYNC_EIO];
+    crash = storecheck_tainted(s->host->disk, s->damage_then) ? STORECRASH_DAMAGE : crash;
     if (!storejudge_view(&s->model, v, crash, &cut, &class, &why)) {
         storecheck_fail(s, class, &why);
         return false;

@@ -255,15 +255,15 @@ static void first_candidate(const struct storemodel *m, const struct storeview *
 }
 
 /* Without a log the durable tag says which writes are in, exactly: their tags are their numbers. */
-static bool cut_by_tag(const struct storemodel *m, const struct storeview *v, struct storecut *cut,
-                       uint32_t *least, const char **class, struct err *why)
+static bool cut_by_tag(const struct storemodel *m, const struct storeview *v, enum storecrash crash,
+                       struct storecut *cut, uint32_t *least, const char **class, struct err *why)
 {
     *class = "tag";
     if (v->tag > m->lists[0].count) {
         err_set(why, "the durable tag is %llu, and no write had it", (unsigned long long)v->tag);
         return false;
     }
-    if (v->tag < m->tag) {
+    if (v->tag < m->tag && crash != STORECRASH_DAMAGE) {
         *class = "E2 durability";
         err_set(why, "tag %llu was promised to be durable, and %llu is", (unsigned long long)m->tag,
                 (unsigned long long)v->tag);
@@ -278,9 +278,9 @@ static bool cut_by_tag(const struct storemodel *m, const struct storeview *v, st
 static bool promises_hold(const struct storemodel *m, const struct storecut *cut,
                           enum storecrash crash, const char **class, struct err *why)
 {
-    static const char *const after[] = {"a restart", "the process died", "power was lost"};
+    static const char *const after[] = {"a restart", "the process died", "power was lost", ""};
     bool synced_only = crash == STORECRASH_POWER || (crash == STORECRASH_PROCESS && !m->log);
-    uint64_t least = synced_only ? m->synced : m->acked;
+    uint64_t least = crash == STORECRASH_DAMAGE ? 0 : synced_only ? m->synced : m->acked;
     for (size_t i = 0; i < m->workers; i++) {
         for (size_t n = cut->upto[i]; n < m->lists[i].count; n++) {
             size_t w = m->lists[i].writes[n];
@@ -324,7 +324,7 @@ bool storejudge_view(struct storemodel *m, const struct storeview *v, enum store
     struct unknown u = {.count = 0};
     uint32_t least = 0;
     first_candidate(m, v, cut, &least);
-    if (!m->log && !cut_by_tag(m, v, cut, &least, class, why)) {
+    if (!m->log && !cut_by_tag(m, v, crash, cut, &least, class, why)) {
         return false;
     }
     for (size_t i = 0; i < m->workers; i++) {

@@ -15,7 +15,9 @@ bool storejudge_cut(struct storemodel *m, const struct slice stripes[STOREMODEL_
 bool storejudge_same(const struct storemodel *m, const struct storeview *v,
                      const struct storecut *cut, struct err *why);
 
-enum storecrash { STORECRASH_NONE, STORECRASH_PROCESS, STORECRASH_POWER };
+/* DAMAGE: media lied, so that what was promised may be gone (the end of a log looks torn), but what
+ * is there is still a prefix. */
+enum storecrash { STORECRASH_NONE, STORECRASH_PROCESS, STORECRASH_POWER, STORECRASH_DAMAGE };
 
 /* Judges what a recovery found after such a crash: which cut it is, and whether that is allowed
  * (E1, E2, E3, E5, E8). False with class and why. */

@@ -220,6 +220,7 @@ static void settle(struct storeworker *w, size_t write, enum tkv_status st, uint
         return;
     }
     (void)storecheck_status(s, "a write", st);
+    s->closing = s->closing || st == TKV_CORRUPT; /* it may refuse all writes from now on */
     if (!storemodel_failed(&s->model, write, &why)) {
         storecheck_fail(s, "E5 failed write", &why);
     }

@@ -14,7 +14,12 @@ struct shadow {
     bool reopen; /* close, open again, compare (E7) */
     bool again;  /* drop everything unsynced once it serves, and recover again (E4) */
     bool verify; /* tkv_verify at the end */
+    bool repair; /* tkv_repair at first; then whatever it found is fine that was ever written */
+    const struct simdisk *disk;
+    uint64_t damage; /* met before it began */
     bool opened;
+    bool unread; /* damage excuses that */
+    enum storecrash crash;
     struct tkv_error error;
     struct storeview view;
     struct storeview second;
@@ -32,6 +37,17 @@ static void shadow_release(struct shadow *s)
 {
     storeview_release(&s->view);
     storeview_release(&s->second);
+}
+
+/* Media faults have met this recovery: what it cannot read it may say so of. */
+static bool damaged(const struct shadow *s)
+{
+    return simdisk_damage_met(s->disk) > s->damage;
+}
+
+static bool excused(const struct shadow *s, enum tkv_status st)
+{
+    return (st == TKV_CORRUPT || st == TKV_IO) && damaged(s);
 }
 
 static enum tkv_status read_all(struct shadow *s, struct tkv *db, struct storeview *v)
@@ -79,14 +95,15 @@ static enum tkv_status open_and_scan(struct shadow *s, struct env *env, struct s
     }
     s->opened = true;
     st = read_all(s, db, v);
-    if (st != TKV_OK) {
+    if (st != TKV_OK && !excused(s, st)) {
         shadowed_fail(&s->base, "E6 recovery", tkv_status_text(st));
     }
-    if (first && s->again && !s->base.world.failure.set) {
+    bool tainted = storecheck_tainted(s->disk, s->damage);
+    if (first && s->again && !s->base.world.failure.set && !tainted) {
         crash_again(s, proc_of(env)->host->disk, v);
     }
     enum tkv_status closed = tkv_close(db);
-    if (closed != TKV_OK) {
+    if (closed != TKV_OK && !excused(s, closed)) {
         shadowed_fail(&s->base, "E6 recovery", "tkv_close failed without a fault");
     }
     return st;
@@ -109,9 +126,24 @@ static void verify_all(struct shadow *s, struct env *env)
     struct tkv_error error = {{0}};
     storeopt_make(s->store, env, &o);
     enum tkv_status st = tkv_verify(&o, STORE_DIR, NULL, NULL, &error);
-    if (st != TKV_OK && !(STORE_PARTIAL && st == TKV_UNSUPPORTED)) {
+    if (st != TKV_OK && !(STORE_PARTIAL && st == TKV_UNSUPPORTED) && !excused(s, st)) {
         shadowed_fail(&s->base, "verify", error.text);
     }
+}
+
+/* False: there is no such call yet, or damage kept it from its end. */
+static bool repair(struct shadow *s, struct env *env)
+{
+    struct tkv_options o;
+    struct tkv_error error = {{0}};
+    storeopt_make(s->store, env, &o);
+    enum tkv_status st = tkv_repair(&o, STORE_DIR, NULL, NULL, &error);
+    s->opened = true;
+    s->unread = st != TKV_OK;
+    if (st != TKV_OK && !(STORE_PARTIAL && st == TKV_UNSUPPORTED) && !excused(s, st)) {
+        shadowed_fail(&s->base, "repair", error.text);
+    }
+    return st == TKV_OK;
 }
 
 int storeshadow_main(struct env *env, int argc, char **argv)
@@ -119,14 +151,38 @@ int storeshadow_main(struct env *env, int argc, char **argv)
     struct shadow *s = proc_of(env)->user; /* its base comes first */
     (void)argc;
     (void)argv;
+    s->disk = proc_of(env)->host->disk;
+    s->damage = simdisk_damage_met(s->disk);
+    if (s->repair && !repair(s, env)) {
+        return 1;
+    }
     enum tkv_status st = open_and_scan(s, env, &s->view, true);
-    if (st == TKV_OK && s->reopen && !s->base.world.failure.set) {
+    s->unread = st != TKV_OK;
+    s->crash = storecheck_tainted(s->disk, s->damage) ? STORECRASH_DAMAGE : STORECRASH_POWER;
+    if (st == TKV_OK && s->reopen && !s->base.world.failure.set && s->crash != STORECRASH_DAMAGE) {
         reopen_and_compare(s, env);
     }
     if (st == TKV_OK && s->verify && !s->base.world.failure.set) {
         verify_all(s, env);
     }
     return (int)st;
+}
+
+/* Each key has a value that some write gave it. */
+static void judge_repaired(struct shadow *s)
+{
+    const struct storemodel *m = &s->store->model;
+    for (size_t key = 0; key < m->key_count; key++) {
+        const struct storekey *k = &m->keys[key];
+        struct slice is = storeview_value(&s->view, key);
+        bool known = is.data == NULL;
+        for (size_t i = 0; i < k->count && !known; i++) {
+            known = k->versions[i].present && slice_equal(k->versions[i].value, is);
+        }
+        if (!known) {
+            shadowed_fail(&s->base, "E21 laundering", "a repaired key has a value never written");
+        }
+    }
 }
 
 /* The recovery is over: did it open, and is what it found allowed? */
@@ -136,11 +192,15 @@ void storeshadow_judge(struct shadowed *base)
     struct storecut cut;
     struct err why = {{0}};
     const char *class = "";
-    if (!s->opened) {
+    if (!s->opened && (s->crash != STORECRASH_DAMAGE || s->repair)) {
         shadowed_fail(base, "E6 recovery", s->error.text);
+    }
+    if (!s->opened || s->unread) {
         return;
     }
-    if (!storejudge_view(&s->store->model, &s->view, STORECRASH_POWER, &cut, &class, &why)) {
+    if (s->repair) {
+        judge_repaired(s);
+    } else if (!storejudge_view(&s->store->model, &s->view, s->crash, &cut, &class, &why)) {
         shadowed_fail(base, class, why.text);
     }
 }
@@ -156,6 +216,16 @@ void storeshadow_crash(struct shadowing *run, struct shadowed *outer, const stru
     shadow_init(&s, run);
     shadowed_run(&s.base, after);
     shadow_release(&s);
+}
+
+void storeshadow_repair(struct store *s)
+{
+    struct shadow repaired = {.base = {.what = "a repair"}, .repair = true};
+    if (!s->world.failure.set) {
+        shadow_init(&repaired, &s->shadows);
+        shadowed_crash(&repaired.base, s->host->disk, SIMDISK_KEEP_ALL);
+        shadow_release(&repaired);
+    }
 }
 
 void storeshadow_drop(struct store *s, const char *what)

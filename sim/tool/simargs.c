@@ -196,7 +196,7 @@ int simargs_plan_of_seed(const struct simargs *a, uint64_t seed, struct plan *p)
 {
     plan_init(p, simmem(), seed);
     p->world = a->world;
-    plan_draw(p);
+    simworld_draw(p);
     return apply_sets(a, p);
 }
 

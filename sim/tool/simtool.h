@@ -61,6 +61,8 @@ void simreport_json(const struct plan *p, const struct trial_result *r, uint64_t
 void simreport_failure(FILE *to, const struct simargs *a, const char *what, const struct plan *p,
                        const struct trial_result *r);
 
+/* The plan of a seed in its world. */
+void simworld_draw(struct plan *p);
 /* Runs the world that the plan is for. */
 void simworld_run(const struct trial_options *o, struct trial_result *r, struct buf *tail);
 
