@@ -115,6 +115,17 @@ static void lz4__damage_is_an_error_or_other_bytes(void)
     }
 }
 
+static void lz4__a_match_lies_in_what_was_written(void)
+{
+    unsigned char good[] = {0x10, 'a', 1, 0, 0x50, 'b', 'c', 'd', 'e', 'f'};
+    unsigned char back[10];
+    EXPECT(lz4_unpack(good, sizeof good, back, 10) == ST_OK && memcmp(back, "aaaaabcdef", 10) == 0);
+    good[2] = 0;
+    EXPECT(lz4_unpack(good, sizeof good, back, 10) == ST_CORRUPT);
+    good[2] = 2;
+    EXPECT(lz4_unpack(good, sizeof good, back, 10) == ST_CORRUPT);
+}
+
 static void lz4__ratio_of_text(void)
 {
     static unsigned char text[1 << 16];
@@ -176,6 +187,7 @@ TAP_MAIN({
     RUN(lz4__what_is_packed_comes_back);
     RUN(lz4__no_byte_beyond_the_capacity);
     RUN(lz4__damage_is_an_error_or_other_bytes);
+    RUN(lz4__a_match_lies_in_what_was_written);
     RUN(lz4__ratio_of_text);
     RUN(lz4__the_real_library_agrees);
 })
