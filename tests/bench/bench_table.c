@@ -8,6 +8,9 @@
 
 #define BASE "leveldb" /* whose figures are one in the ratios */
 
+/* Rounds this far apart were disturbed, or the work is not steady: the figure gets a mark. */
+#define UNSTEADY 1.5
+
 void bench_table_init(struct table *t, const struct peer *const *peers, unsigned count)
 {
     *t = (struct table){.peers = peers, .peer_count = count};
@@ -116,7 +119,8 @@ static void print_cell(FILE *to, const struct sum *s, double base)
     char text[40] = "n/a";
     if (s->rounds > 0) {
         int digits = s->median < 10 ? 2 : s->median < 100 ? 1 : 0;
-        (void)snprintf(text, sizeof text, "%.*f", digits, s->median);
+        const char *mark = s->most > s->least * UNSTEADY ? "~" : "";
+        (void)snprintf(text, sizeof text, "%s%.*f", mark, digits, s->median);
     }
     (void)fprintf(to, " %10s", text);
     if (s->rounds > 0 && base > 0) {

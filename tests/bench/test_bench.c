@@ -185,10 +185,13 @@ static void table__medians_ratios_and_what_is_missing(void)
     }
     FILE *f = open_memstream(&text, &size);
     bench_table_tsv(&t, f);
+    bench_table_print(&t, f, false);
     (void)fclose(f);
     EXPECT(has(text, "\nget\ttinykv\tk/s\t3\t300\t100\t900\t1.5\t0\t5\t0\t"));
     EXPECT(has(text, "\nget\tleveldb\tk/s\t3\t200\t200\t200\t1\t0\t4\t0\t"));
     EXPECT(has(text, "\nmerge\ttinykv\tk/s\t0\tn/a\tn/a\tn/a\tn/a\tn/a"));
+    EXPECT(has(text, " ~300 ( 1.50)")); /* 100 to 900 is no steady figure */
+    EXPECT(has(text, " 200 ( 1.00)") && !has(text, "~200"));
     free(text);
     bench_table_release(&t);
 }
