@@ -11,6 +11,7 @@
 #define RUN        8          /* so many slots filled in order make a run */
 #define HEIGHT_MAX 16         /* 24^16 leaves */
 #define LINE       64         /* bytes of a cache line */
+#define AHEAD      6          /* records that a cursor has on their way to the cache */
 #define WHOLE_KEY  UINT64_MAX /* a bound before every version of its key */
 
 /* How a node turns a key into eight bytes that compare as the key does, or equal. */
@@ -54,6 +55,11 @@ struct inner {
     uint64_t prefixes[INNER];
     struct memtree_bound bounds[INNER];   /* of slot 0: not looked at, it takes what is below */
     struct memtree_node *children[INNER]; /* atomic */
+};
+
+/* Memory for a node, in wait. */
+struct memtree_spare {
+    struct memtree_spare *next;
 };
 
 struct memtree_cell {
@@ -355,14 +361,14 @@ const struct record *memtree_get(const struct memtree *t, struct slice key, uint
 
 /* ---- making nodes ---- */
 
-static bool spare_add(struct memtree *t, size_t size, struct memtree_node **list, size_t *count)
+static bool spare_add(struct memtree *t, size_t size, struct memtree_spare **list, size_t *count)
 {
     char *p = arena_alloc(t->arena, size + LINE);
     if (p == NULL) {
         return false;
     }
-    struct memtree_node *n = (struct memtree_node *)(void *)(p + (LINE - (uintptr_t)p % LINE));
-    memcpy(n, list, sizeof *list); /* the free list goes through the first word */
+    struct memtree_spare *n = (void *)(p + (LINE - (uintptr_t)p % LINE));
+    n->next = *list;
     *list = n;
     (*count)++;
     return true;
@@ -384,15 +390,16 @@ static bool spares_reserve(struct memtree *t, size_t leaves, size_t inners)
     return true;
 }
 
-static void *spare_take(struct memtree_node **list, size_t *count)
+static void *spare_take(struct memtree_spare **list, size_t *count)
 {
-    struct memtree_node *n = *list;
+    struct memtree_spare *n = *list;
     CK(n != NULL);
-    memcpy(list, n, sizeof *list);
+    *list = n->next;
     (*count)--;
     return n;
 }
 
+/* An empty leaf below `high`, which becomes the rightmost one when that is open. */
 static struct leaf *leaf_new(struct memtree *t, struct frame frame, struct memtree_bound high,
                              const uint64_t *lost)
 {
@@ -401,6 +408,7 @@ static struct leaf *leaf_new(struct memtree *t, struct frame frame, struct memtr
     l->lost = lost;
     l->high = high;
     l->unused = 0;
+    t->rightmost = high.record == NULL ? &l->head : t->rightmost;
     memset(l->tags, 0, sizeof l->tags);
     return l;
 }
@@ -861,7 +869,9 @@ void memtree_link(struct memtree *t, struct record *r, uint64_t sequence)
     struct target g = {AT, record_key(r), sequence};
     CK(t->waiting > 0);
     r->sequence = sequence;
-    struct leaf *l = leaf_find(t, &g, NULL);
+    bool above = t->greatest == NULL || order_compare(t->order, g.key, record_key(t->greatest)) > 0;
+    struct leaf *l = above ? (struct leaf *)t->rightmost : leaf_find(t, &g, NULL);
+    t->greatest = above ? r : t->greatest;
     if (l->head.count < LEAF) {
         leaf_append(l, r);
     } else if (!divide(t, &g, r)) {
@@ -892,6 +902,33 @@ void memtree_cursor_init(struct memtree_cursor *c, const struct memtree *t)
     c->to_high = false;
 }
 
+/* Whether slot i is less than what is asked for. */
+static bool slot_before(struct order o, const struct leaf *l, unsigned i, uint64_t prefix,
+                        const struct target *g)
+{
+    if (g->what < FIRST && l->slots[i].prefix != prefix) {
+        return l->slots[i].prefix < prefix;
+    }
+    return record_before(o, l->slots[i].record, g);
+}
+
+/* How many of the sorted slots are. */
+static unsigned sorted_before(struct order o, const struct leaf *l, uint64_t prefix,
+                              const struct target *g)
+{
+    unsigned low = 0;
+    unsigned high = l->head.sorted;
+    while (low < high) {
+        unsigned mid = (low + high) / 2;
+        if (slot_before(o, l, mid, prefix, g)) {
+            low = mid + 1;
+        } else {
+            high = mid;
+        }
+    }
+    return low;
+}
+
 /* Copies what a leaf has on the asked side of the target. */
 static void copy_leaf(struct memtree_cursor *c, const struct target *g)
 {
@@ -905,18 +942,21 @@ static void copy_leaf(struct memtree_cursor *c, const struct target *g)
     c->low = range.low;
     c->high = range.high;
     c->count = 0;
-    for (unsigned i = 0; i < total; i++) {
-        if (record_before(t->order, l->slots[i].record, g) == back) {
-            if (i < l->head.sorted) {
-                order[c->count] = (uint8_t)i;
-            } else {
-                order_add(t->order, l, order, c->count, i);
-            }
-            c->count++;
+    uint64_t prefix = g->what >= FIRST ? 0 : prefix_of(&l->head.frame, g->key);
+    unsigned cut = sorted_before(t->order, l, prefix, g);
+    for (unsigned i = back ? 0 : cut, end = back ? cut : l->head.sorted; i < end; i++) {
+        order[c->count++] = (uint8_t)i;
+    }
+    for (unsigned i = l->head.sorted; i < total; i++) {
+        if (slot_before(t->order, l, i, prefix, g) == back) {
+            order_add(t->order, l, order, c->count++, i);
         }
     }
     for (unsigned i = 0; i < c->count; i++) {
         c->list[i] = l->slots[order[i]].record;
+    }
+    for (unsigned i = 0; i < AHEAD && i < c->count; i++) {
+        __builtin_prefetch(c->list[back ? c->count - 1 - i : i]);
     }
 }
 
@@ -992,7 +1032,11 @@ const struct record *memtree_cursor_before(struct memtree_cursor *c, struct slic
 const struct record *memtree_cursor_next(struct memtree_cursor *c, const struct record *from)
 {
     if (c->at + 1 < c->count && !memtree_full(c->tree)) {
-        return c->list[++c->at];
+        c->at++;
+        if (c->at + AHEAD < c->count) {
+            __builtin_prefetch(c->list[c->at + AHEAD]);
+        }
+        return c->list[c->at];
     }
     CK(from->sequence > 0);
     if (c->count > 0 && c->to_high && !memtree_full(c->tree)) {
@@ -1007,7 +1051,11 @@ const struct record *memtree_cursor_next(struct memtree_cursor *c, const struct 
 const struct record *memtree_cursor_prev(struct memtree_cursor *c, const struct record *from)
 {
     if (c->at > 0 && c->at < c->count && !memtree_full(c->tree)) {
-        return c->list[--c->at];
+        c->at--;
+        if (c->at >= AHEAD) {
+            __builtin_prefetch(c->list[c->at - AHEAD]);
+        }
+        return c->list[c->at];
     }
     return cursor_move(c, (struct target){BEFORE, record_key(from), from->sequence});
 }

@@ -32,6 +32,7 @@
 
 struct memtree_node;
 struct memtree_cell;
+struct memtree_spare;
 
 struct memtree_bound {
     const struct record *record; /* whose key it is; NULL: open */
@@ -46,8 +47,10 @@ struct memtree {
     uint64_t count;                /* atomic */
 
     /* the writer's */
-    struct memtree_node *spare_leaves;
-    struct memtree_node *spare_inners;
+    struct memtree_node *rightmost; /* the leaf where keys above `greatest` go */
+    const struct record *greatest;
+    struct memtree_spare *spare_leaves;
+    struct memtree_spare *spare_inners;
     size_t spare_leaf_count;
     size_t spare_inner_count;
     struct memtree_cell *cells; /* free ones: at least as many as records wait to be linked */
