@@ -1,24 +1,12 @@
 /* simdisk_aim.c - where media faults strike: a file by a class of names, a sector of it. */
+#include "fault/namepat.h"
 #include "sim/simdisk_int.h"
 
 #include <string.h>
 
-static bool matches(const char *pattern, const char *name, size_t len)
-{
-    const char *star = strchr(pattern, '*');
-    size_t size = strlen(pattern);
-    if (star == NULL) {
-        return len == size && memcmp(pattern, name, len) == 0;
-    }
-    size_t head = (size_t)(star - pattern);
-    size_t tail = size - head - 1;
-    return len >= head + tail && memcmp(name, pattern, head) == 0 &&
-           memcmp(name + len - tail, star + 1, tail) == 0;
-}
-
 bool simdisk_aim_matches(const struct simdisk_aim *row, const char *name)
 {
-    return matches(row->name, name, strlen(name));
+    return namepat_matches(row->name, name, strlen(name));
 }
 
 /* A part of one file, in sectors [from, to). */
@@ -50,7 +38,7 @@ static size_t find_part(const struct simdisk *d, const struct simdisk_aim *row, 
         for (size_t k = 0; k < dir->name_count; k++) {
             const struct simdisk_name *name = dir->names[k];
             const struct simdisk_inode *n = simdisk_inode_find(d, simdisk_name_now(name));
-            if (n == NULL || n->dir || !matches(row->name, name->text, name->len)) {
+            if (n == NULL || n->dir || !namepat_matches(row->name, name->text, name->len)) {
                 continue;
             }
             struct part p = part_of(d, n, row);

@@ -1,4 +1,5 @@
 /* simenv_dir.c - directories and names of a simulated process. */
+#include "fault/namepat.h"
 #include "sim/simenv_int.h"
 
 #include <stdio.h>
@@ -16,7 +17,7 @@ static bool name_enter(struct proc *p, enum disk_op op, enum status *st)
 static enum status name_leave(struct proc *p, enum disk_op op, enum trace_kind kind,
                               const char *path, enum status st)
 {
-    proc_trace(p, kind, simenv_base_name(path), 0, 0, 0, st);
+    proc_trace(p, kind, namepat_base(path), 0, 0, 0, st);
     simenv_disk_leave(p, op);
     return st;
 }
@@ -52,7 +53,7 @@ enum status simenv_dir_list(struct env *e, const char *path, env_list_fn *each, 
     simenv_disk_enter(p, DISK_READ);
     simenv_disk_wait(p, DISK_READ, 0);
     enum status st = simdisk_dir_list(p->host->disk, path, &p->host->disk_fault, keep_name, &n);
-    proc_trace(p, TRACE_DIR, simenv_base_name(path), n.count, 0, 0, st);
+    proc_trace(p, TRACE_DIR, namepat_base(path), n.count, 0, 0, st);
     if (st == ST_OK) {
         const char *name = n.text.data;
         for (uint64_t i = 0; i < n.count && each(arg, name); i++) {
@@ -121,7 +122,7 @@ enum status simenv_path_lock(struct env *e, const char *path, int *fd)
     simenv_disk_enter(p, DISK_META);
     simenv_disk_wait(p, DISK_META, 0);
     struct fd_entry entry = {.kind = FD_LOCK, .flags = ENV_READ | ENV_WRITE};
-    (void)snprintf(entry.name, sizeof entry.name, "%s", simenv_base_name(path));
+    (void)snprintf(entry.name, sizeof entry.name, "%s", namepat_base(path));
     enum status st = simdisk_open(d, path, ENV_READ | ENV_WRITE | ENV_CREATE, &entry.ino);
     if (st == ST_OK) {
         st = simdisk_lock(d, entry.ino);

@@ -1,6 +1,7 @@
 /* simenv_file.c - files of a simulated process: simdisk with latency, short I/O, errors and
  * crash points around it. */
 #include "base/ck.h"
+#include "fault/namepat.h"
 #include "sim/latency.h"
 #include "sim/simenv_int.h"
 #include "sim/simmedia.h"
@@ -26,12 +27,6 @@ struct in_flight {
     uint64_t offset;
     bool append;
 };
-
-const char *simenv_base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash != NULL ? slash + 1 : path;
-}
 
 /* ---- points ---- */
 
@@ -98,7 +93,7 @@ enum status simenv_file_open(struct env *e, const char *path, unsigned flags, in
     simenv_disk_enter(p, op);
     simenv_disk_wait(p, op, 0);
     struct fd_entry entry = {.kind = FD_FILE, .flags = flags};
-    (void)snprintf(entry.name, sizeof entry.name, "%s", simenv_base_name(path));
+    (void)snprintf(entry.name, sizeof entry.name, "%s", namepat_base(path));
     enum status st = ST_OK;
     bool fails =
         op == DISK_META && p->watched && world_fault(p->world, &p->host->disk_fault, PLAN_META_EIO);

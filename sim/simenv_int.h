@@ -74,7 +74,5 @@ void simenv_disk_enter(struct proc *p, enum disk_op op);
 void simenv_disk_wait(struct proc *p, enum disk_op op, size_t bytes);
 /* After it: the same points again. */
 void simenv_disk_leave(struct proc *p, enum disk_op op);
-/* The part of a path after its last '/'. */
-const char *simenv_base_name(const char *path);
 
 #endif

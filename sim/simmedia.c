@@ -1,7 +1,7 @@
 /* simmedia.c - see simmedia.h. */
 #include "sim/simmedia.h"
 
-#include <string.h>
+#include "fault/namepat.h"
 
 struct kind {
     enum plan_knob knob;
@@ -37,9 +37,8 @@ static const struct simdisk_aim *row_of(const struct host *h, simdisk_ino ino)
     if (!simdisk_path_of(h->disk, ino, path, sizeof path)) {
         return NULL;
     }
-    const char *slash = strrchr(path, '/');
     for (size_t i = 0; i < w->aim_count; i++) {
-        if (simdisk_aim_matches(&w->aims[i], slash != NULL ? slash + 1 : path)) {
+        if (simdisk_aim_matches(&w->aims[i], namepat_base(path))) {
             return &w->aims[i];
         }
     }

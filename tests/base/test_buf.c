@@ -16,7 +16,7 @@ static bool holds(const struct buf *b, const char *text)
 static void test_buf__starts_empty_and_releases_twice(void)
 {
     struct buf zero = {0};
-    struct test_env te;
+    struct inject te;
     struct buf b;
     test_env_init(&te, NULL);
     buf_release(&zero);
@@ -38,7 +38,7 @@ static void test_buf__starts_empty_and_releases_twice(void)
 /* Random appends and consumes against a plain array. */
 static void test_buf__keeps_what_was_appended(void)
 {
-    struct test_env te;
+    struct inject te;
     struct buf b;
     struct prng g = {3};
     char *model = malloc(1 << 20);
@@ -79,7 +79,7 @@ static void test_buf__writes_numbers_in_decimal(void)
                 {-120, "-120"},
                 {INT64_MAX, "9223372036854775807"},
                 {INT64_MIN, "-9223372036854775808"}};
-    struct test_env te;
+    struct inject te;
     struct buf b;
     test_env_init(&te, NULL);
     buf_init(&b, &te.env.mem);
@@ -93,7 +93,7 @@ static void test_buf__writes_numbers_in_decimal(void)
 
 static void test_buf__refuses_sizes_that_do_not_fit(void)
 {
-    struct test_env te;
+    struct inject te;
     struct buf b;
     test_env_init(&te, NULL);
     buf_init(&b, &te.env.mem);
@@ -107,7 +107,7 @@ static void test_buf__refuses_sizes_that_do_not_fit(void)
 /* Reserved room is used without another allocation. */
 static void test_buf__reserve_is_enough(void)
 {
-    struct test_env te;
+    struct inject te;
     struct buf b;
     char data[1000] = {0};
     test_env_init(&te, NULL);
@@ -122,7 +122,7 @@ static void test_buf__reserve_is_enough(void)
 static void test_buf__each_nomem_leaves_contents(void)
 {
     for (long n = 0;; n++) {
-        struct test_env te;
+        struct inject te;
         struct buf b;
         size_t size = 0;
         test_env_init(&te, NULL);
@@ -163,7 +163,7 @@ static void test_slice__orders_bytes_unsigned_and_prefixes_first(void)
 
 static void test_mem__zalloc_is_zeroed(void)
 {
-    struct test_env te;
+    struct inject te;
     test_env_init(&te, NULL);
     char *p = mem_alloc(&te.env.mem, 64);
     memset(p, 0xa5, 64);

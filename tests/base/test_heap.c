@@ -23,7 +23,7 @@ static int by_key_then_tie(const void *a, const void *b)
 static void test_heap__comes_out_sorted(void)
 {
     static struct heap_entry want[COUNT];
-    struct test_env te;
+    struct inject te;
     struct heap h;
     struct prng g = {4};
     test_env_init(&te, NULL);
@@ -49,7 +49,7 @@ static void test_heap__comes_out_sorted(void)
 /* Pushes and pops mixed: what comes out is the least of what is in. */
 static void test_heap__least_of_what_is_in(void)
 {
-    struct test_env te;
+    struct inject te;
     struct heap h;
     struct prng g = {6};
     uint64_t in[200] = {0}; /* how many entries of each key */
@@ -76,7 +76,7 @@ static void test_heap__least_of_what_is_in(void)
 
 static void test_heap__extreme_keys(void)
 {
-    struct test_env te;
+    struct inject te;
     struct heap h;
     test_env_init(&te, NULL);
     heap_init(&h, &te.env.mem);
@@ -92,7 +92,7 @@ static void test_heap__extreme_keys(void)
 static void test_heap__each_nomem_leaves_entries(void)
 {
     for (long n = 0;; n++) {
-        struct test_env te;
+        struct inject te;
         struct heap h;
         size_t in = 0;
         test_env_init(&te, NULL);

@@ -7,7 +7,7 @@
 /* What json_bytes makes of the bytes, without the quotes, compared with want. */
 static bool quotes_as(const char *bytes, size_t size, const char *want)
 {
-    struct test_env te;
+    struct inject te;
     struct buf b;
     struct json j;
     test_env_init(&te, NULL);
@@ -48,7 +48,7 @@ static const char sample[] = "{\"name\":\"tiny\",\"big\":18446744073709551615,"
 
 static void test_json__nests_and_separates(void)
 {
-    struct test_env te;
+    struct inject te;
     struct buf b;
     struct json j;
     test_env_init(&te, NULL);
@@ -70,7 +70,7 @@ static void test_json__escapes_what_must_be(void)
 
 static void test_json__escapes_keys_too(void)
 {
-    struct test_env te;
+    struct inject te;
     struct buf b;
     struct json j;
     test_env_init(&te, NULL);
@@ -113,7 +113,7 @@ static void test_json__replaces_what_is_not_utf8(void)
 static void test_json__each_nomem_sticks(void)
 {
     for (long n = 0;; n++) {
-        struct test_env te;
+        struct inject te;
         struct buf b;
         struct json j;
         test_env_init(&te, NULL);

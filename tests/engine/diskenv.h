@@ -12,7 +12,7 @@
 #define DISKENV_FDS 64
 
 struct diskenv {
-    struct test_env te;   /* hand &d.te.env to what is tested */
+    struct inject te;     /* hand &d.te.env to what is tested */
     struct simdisk *disk; /* owned */
     struct {
         bool used;

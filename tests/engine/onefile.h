@@ -8,7 +8,7 @@
 #include "tests/test_env.h"
 
 struct onefile {
-    struct test_env te;  /* hand &f.te.env to what is tested */
+    struct inject te;    /* hand &f.te.env to what is tested */
     unsigned char *data; /* malloc'ed; the caller may change it */
     size_t size;
     size_t cap;

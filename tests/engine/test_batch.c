@@ -25,7 +25,7 @@ static bool each(void *arg, const struct tkv_change *c)
     return ++s->count != s->stop_at;
 }
 
-static struct tkv_batch *sample(struct test_env *te)
+static struct tkv_batch *sample(struct inject *te)
 {
     struct tkv_batch *b = NULL;
     test_env_init(te, NULL);
@@ -38,7 +38,7 @@ static struct tkv_batch *sample(struct test_env *te)
 
 static void batch__comes_out_as_it_went_in(void)
 {
-    struct test_env te;
+    struct inject te;
     struct seen s = {0};
     size_t size;
     struct tkv_batch *b = sample(&te);
@@ -59,7 +59,7 @@ static void batch__comes_out_as_it_went_in(void)
 
 static void batch__cut_anywhere_is_refused(void)
 {
-    struct test_env te;
+    struct inject te;
     size_t size;
     struct tkv_batch *b = sample(&te);
     const char *data = tkv_batch_data(b, &size);
@@ -76,7 +76,7 @@ static void batch__cut_anywhere_is_refused(void)
 
 static void batch__any_flipped_bit_is_survived(void)
 {
-    struct test_env te;
+    struct inject te;
     size_t size;
     struct tkv_batch *b = sample(&te);
     const char *data = tkv_batch_data(b, &size);
@@ -96,7 +96,7 @@ static void batch__any_flipped_bit_is_survived(void)
 
 static void batch__limits_are_kept(void)
 {
-    struct test_env te;
+    struct inject te;
     struct tkv_batch *b = sample(&te);
     char *big = calloc(1, TKV_KEY_MAX + 1);
     EXPECT(tkv_batch_put(b, big, TKV_KEY_MAX, NULL, 0) == TKV_OK);
@@ -111,7 +111,7 @@ static void batch__limits_are_kept(void)
 static void batch__a_refused_allocation_leaves_it_as_it_was(void)
 {
     for (long n = 0; n < 8; n++) {
-        struct test_env te;
+        struct inject te;
         struct tkv_batch *b = NULL;
         char value[100] = {0};
         test_env_init(&te, NULL);

@@ -12,7 +12,7 @@
 #define MB ((uint64_t)1 << 20)
 
 struct setup {
-    struct test_env te;
+    struct inject te;
     struct epoch e;
     struct blockcache *c;
 };

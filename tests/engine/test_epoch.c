@@ -49,13 +49,13 @@ static void retire(struct epoch *e, struct thing *t)
     epoch_retire(e, &t->item, thing_free);
 }
 
-static void begin(struct epoch *e, struct test_env *te)
+static void begin(struct epoch *e, struct inject *te)
 {
     test_env_init(te, posix);
     EXPECT(epoch_init(e, &te->env) == ST_OK);
 }
 
-static void end(struct epoch *e, struct test_env *te)
+static void end(struct epoch *e, struct inject *te)
 {
     epoch_release(e);
     EXPECT(atomic_load(&te->live) == 0);
@@ -63,7 +63,7 @@ static void end(struct epoch *e, struct test_env *te)
 
 static void epoch__a_refused_allocation_leaves_nothing(void)
 {
-    struct test_env te;
+    struct inject te;
     struct epoch e;
     test_env_init(&te, posix);
     te.fail_at = 0;
@@ -74,7 +74,7 @@ static void epoch__a_refused_allocation_leaves_nothing(void)
 
 static void epoch__a_reader_keeps_what_it_can_see(void)
 {
-    struct test_env te;
+    struct inject te;
     struct epoch e;
     int freed = 0;
     begin(&e, &te);
@@ -129,7 +129,7 @@ static void epoch__readers_without_a_word_count(void)
 {
     static unsigned slots[EPOCH_SLOTS];
     static bool seen[EPOCH_PLACES];
-    struct test_env te;
+    struct inject te;
     struct epoch e;
     int freed = 0;
     begin(&e, &te);
@@ -159,7 +159,7 @@ static void epoch__readers_without_a_word_count(void)
 static void epoch__counted_readers_starve_nothing(void)
 {
     static unsigned slots[EPOCH_SLOTS];
-    struct test_env te;
+    struct inject te;
     struct epoch e;
     int freed = 0;
     begin(&e, &te);
@@ -200,7 +200,7 @@ static void chain_free(struct epoch_item *item)
 
 static void epoch__freeing_may_retire(void)
 {
-    struct test_env te;
+    struct inject te;
     struct epoch e;
     struct epoch_item item;
     begin(&e, &te);
@@ -220,7 +220,7 @@ static void epoch__any_order(void)
     enum { ITEMS = 64, MANY = 40 };
     for (uint64_t seed = 1; seed <= 200; seed++) {
         struct prng r = {seed};
-        struct test_env te;
+        struct inject te;
         struct epoch e;
         begin(&e, &te);
         unsigned slots[MANY];
@@ -316,7 +316,7 @@ static void writer(void *arg)
 static void threads(bool busy)
 {
     static unsigned held[EPOCH_SLOTS];
-    struct test_env te;
+    struct inject te;
     static struct shared s;
     s = (struct shared){.mem = &te.env.mem};
     begin(&s.e, &te);

@@ -12,7 +12,7 @@
 /* ---- an Env whose clock moves when somebody waits for it ---- */
 
 struct clockenv {
-    struct test_env te; /* first: the Env's address is the clockenv's */
+    struct inject te; /* first: the Env's address is the clockenv's */
     uint64_t now;
     uint64_t waits;
     bool early; /* every second wait ends without cause, half way */
@@ -204,7 +204,7 @@ static void pacer__who_is_in_a_hurry_does_not_wait(void)
 enum { THREADS = 6 };
 
 struct orderenv {
-    struct test_env te; /* first */
+    struct inject te; /* first */
     struct pacer *p;
     uint64_t bytes; /* all this is under the pacer's mutex */
     uint64_t order[THREADS + 1];

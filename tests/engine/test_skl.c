@@ -8,7 +8,7 @@
 
 /* A test_env without an Env below has no randomness of its own: heights come from here. */
 struct world {
-    struct test_env te;
+    struct inject te;
     struct prng prng;
 };
 

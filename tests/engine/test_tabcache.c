@@ -150,7 +150,7 @@ uint64_t table_memory(const struct table *t)
 /* ---- the cache over them ---- */
 
 struct setup {
-    struct test_env te;
+    struct inject te;
     struct epoch e;
     struct tabcache c;
     struct tabcache_slot slots[FILES];

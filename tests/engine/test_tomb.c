@@ -18,7 +18,7 @@ static int backwards(void *arg, const void *a, size_t a_size, const void *b, siz
 static const struct tkv_comparator backwards_order = {"test.backwards", NULL, backwards};
 
 struct world {
-    struct test_env te;
+    struct inject te;
     struct prng prng;
     struct order order;
     struct tomb tombs[TOMBS_MAX];
@@ -241,7 +241,7 @@ static void tomb__damaged_bytes_are_refused_or_well_formed(void)
 
 static void expect_bytes(const char *bytes, size_t size, enum status want)
 {
-    struct test_env te;
+    struct inject te;
     struct order bytewise = {NULL};
     struct tomb_set *set;
     test_env_init(&te, NULL);

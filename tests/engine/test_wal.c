@@ -4,7 +4,7 @@
 #include "base/prng.h"
 #include "engine/wal.h"
 #include "engine/walread.h"
-#include "tests/engine/faultenv.h"
+#include "fault/inject.h"
 #include "tests/engine/tmpdir.h"
 #include "tests/tap.h"
 
@@ -266,13 +266,16 @@ static void wal__failures_are_told_and_nothing_is_synced_behind_them(void)
     char value[100] = {0};
     tmpdir_make(&t);
     for (long n = 0; n < 5; n++) {
-        struct faultenv f;
+        struct inject in;
+        struct inject_rule r;
         struct wal w;
         char path[32];
-        faultenv_init(&f, t.env);
-        f.fail_at = n;
+        inject_init(&in, t.env);
+        inject_rule_init(&r);
+        r.at = n;
+        inject_add(&in, &r);
         (void)snprintf(path, sizeof path, "%ld", n);
-        EXPECT(wal_init(&w, &f.te.env) == ST_OK);
+        EXPECT(wal_init(&w, &in.env) == ST_OK);
         struct env_slice part = {value, sizeof value};
         enum status st = wal_create(&w, path, &header);
         st = st == ST_OK ? wal_append(&w, 1, &part, 1) : st;
@@ -283,7 +286,7 @@ static void wal__failures_are_told_and_nothing_is_synced_behind_them(void)
         EXPECT(wal_is_open(&w) == (n > 0));
         EXPECT(!wal_is_open(&w) || w.synced < w.size);
         wal_release(&w);
-        EXPECT(f.te.live == 0 && f.te.descriptors == 0);
+        EXPECT(in.live == 0 && in.descriptors == 0);
     }
     tmpdir_remove(&t);
 }

@@ -286,7 +286,7 @@ static void test_fullio__appends_many_parts_in_order(void)
         total += parts[i].size;
     }
     for (size_t most = 0; most < 12; most++) {
-        struct test_env te;
+        struct inject te;
         int fd;
         size_t n = 0;
         test_env_init(&te, t.env);
@@ -316,7 +316,7 @@ static void test_fullio__short_calls_add_up(void)
         in[i] = (char)(i * 7);
     }
     for (size_t most = 1; most < 70; most += 11) {
-        struct test_env te;
+        struct inject te;
         int fd;
         size_t n = 0;
         test_env_init(&te, t.env);

@@ -6,7 +6,7 @@
 
 static void test_test_env__refuses_the_nth_allocation(void)
 {
-    struct test_env te;
+    struct inject te;
     test_env_init(&te, NULL);
     te.fail_at = 1;
     void *a = env_alloc(&te.env, 8);
@@ -32,7 +32,7 @@ static void test_test_env__refuses_the_nth_allocation(void)
 static void test_test_env__counts_descriptors(void)
 {
     struct scratch t;
-    struct test_env te;
+    struct inject te;
     struct env_addr any = {.family = 4, .ip = {127, 0, 0, 1}};
     int fds[4];
     scratch_init(&t);
@@ -54,7 +54,7 @@ static void test_test_env__counts_descriptors(void)
 static void test_test_env__cuts_io(void)
 {
     struct scratch t;
-    struct test_env te;
+    struct inject te;
     struct env_slice parts[3] = {{"", 0}, {"abcdef", 6}, {"g", 1}};
     char b[8];
     size_t n = 0;
@@ -82,7 +82,7 @@ static void test_test_env__cuts_io(void)
 static void test_test_env__passes_every_call_on(void)
 {
     struct scratch t;
-    struct test_env te;
+    struct inject te;
     scratch_init(&t);
     test_env_init(&te, t.env);
     void *const *mine = (void *const *)(const void *)&te.vt;

@@ -56,7 +56,7 @@ static void feed(struct reader *r, const uint8_t *data, size_t size)
 
 static uint64_t read_all(const uint8_t *data, size_t size, uint64_t seed)
 {
-    struct test_env te;
+    struct inject te;
     struct reader r = {.hash = 0};
     struct prng g = {seed};
     struct resp_limits limits = {.request_bytes_max = 4096, .args_max = 64};

@@ -32,7 +32,7 @@ static uint64_t add_tree(uint64_t hash, const struct respval *v, const uint8_t *
 /* The cuts end where the stream seems to end; a reply that came is dropped from the front. */
 static uint64_t read_all(const uint8_t *data, size_t size, uint64_t seed)
 {
-    struct test_env te;
+    struct inject te;
     struct respval v;
     struct prng g = {seed};
     size_t seen = 0; /* bytes handed over of those that are left */

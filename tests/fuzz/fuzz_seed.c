@@ -35,7 +35,7 @@ static void check_round(const struct plan *p, struct mem *mem)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct test_env te;
+    struct inject te;
     struct plan p;
     struct err err = {""};
     test_env_init(&te, NULL);

@@ -17,7 +17,7 @@
 
 /* An Env with one file, in memory. */
 struct world {
-    struct test_env te; /* first */
+    struct inject te; /* first */
     const uint8_t *data;
     size_t size;
 };

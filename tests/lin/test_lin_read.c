@@ -262,7 +262,7 @@ static void memory__every_refusal_is_reported_and_leaks_nothing(void)
         "\"call\":2,\"return\":9,\"outcome\":\"ok\"}\n"
         "{\"client\":3,\"op\":\"put\",\"key\":\"z\",\"value\":\"1\",\"call\":2,\"return\":9,"
         "\"outcome\":\"ok\",\"index\":4}\n";
-    struct test_env te;
+    struct inject te;
     for (long n = 0; n < 100000; n++) {
         test_env_init(&te, NULL);
         te.fail_at = n;

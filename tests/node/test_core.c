@@ -17,7 +17,7 @@
 
 struct world {
     struct env *posix;
-    struct test_env te;
+    struct inject te;
     struct nodeopt opt;
     struct tkv *db;
     struct core *core;

@@ -8,7 +8,7 @@
 
 static void test_cursor__the_oldest_is_forgotten(void)
 {
-    struct test_env te;
+    struct inject te;
     struct cursor c;
     uint64_t ids[10];
     test_env_init(&te, NULL);
@@ -34,7 +34,7 @@ static void test_cursor__the_oldest_is_forgotten(void)
 
 static void test_cursor__incarnations_do_not_share_numbers(void)
 {
-    struct test_env te;
+    struct inject te;
     struct cursor a;
     struct cursor b;
     uint64_t id;
@@ -53,7 +53,7 @@ static void test_cursor__incarnations_do_not_share_numbers(void)
 static void test_cursor__refused_memory_changes_nothing(void)
 {
     for (long n = 0; n < 3; n++) {
-        struct test_env te;
+        struct inject te;
         struct cursor c;
         uint64_t first = 0;
         uint64_t second = 0;

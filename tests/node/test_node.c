@@ -21,7 +21,7 @@
 struct node {
     struct scratch dir;
     struct env *real; /* the node's, rooted in dir, under te */
-    struct test_env te;
+    struct inject te;
     struct env *here; /* of the test's own thread */
     struct env_thread thread;
     struct env_mutex mutex;

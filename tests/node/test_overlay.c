@@ -54,7 +54,7 @@ static bool same(const struct overlay *o)
 /* Random writes and undos, growing over several table sizes (I1, I2). */
 static void test_overlay__matches_a_list_under_undo(void)
 {
-    struct test_env te;
+    struct inject te;
     struct overlay o;
     struct prng g = {.state = 11};
     test_env_init(&te, NULL);
@@ -88,7 +88,7 @@ static void test_overlay__undo_across_growth(void)
 {
     enum { MANY = 5000 };
     static uint32_t keys[MANY];
-    struct test_env te;
+    struct inject te;
     struct overlay o;
     test_env_init(&te, NULL);
     overlay_init(&o, &te.env.mem);
@@ -108,7 +108,7 @@ static void test_overlay__undo_across_growth(void)
 
 static void test_overlay__copies_live_until_reset(void)
 {
-    struct test_env te;
+    struct inject te;
     struct overlay o;
     char *rooms[300];
     test_env_init(&te, NULL);
@@ -132,7 +132,7 @@ static void test_overlay__refused_memory_changes_nothing(void)
 {
     for (long n = 0;; n++) {
         static uint32_t keys[200];
-        struct test_env te;
+        struct inject te;
         struct overlay o;
         uint32_t added = 0;
         test_env_init(&te, NULL);

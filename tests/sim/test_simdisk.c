@@ -493,7 +493,7 @@ static enum status script(struct simdisk *d, struct chooser_stream *s)
 static void test_simdisk__each_refused_allocation_fails_cleanly(void)
 {
     for (long n = 0; n < 10000; n++) {
-        struct test_env te;
+        struct inject te;
         struct simdisk_options o;
         struct chooser c;
         struct chooser_stream s;

@@ -771,7 +771,7 @@ static enum status refused_script(struct scene *x)
 static void test_simdisk_media__each_refused_allocation_fails_cleanly(void)
 {
     for (long n = 0; n < 10000; n++) {
-        struct test_env te;
+        struct inject te;
         struct simdisk_options o;
         struct scene x = {.d = NULL};
         test_env_init(&te, NULL);
