@@ -176,7 +176,7 @@ static enum status put_block(struct tablewrite_state *s, struct slice raw, uint6
     if (packed > 0) {
         code_put32(p, (uint32_t)raw.size);
         packed += 4;
-    } else {
+    } else if (raw.size > 0) { /* an index of no blocks is empty */
         memcpy(p, raw.data, raw.size);
     }
     size_t payload = packed > 0 ? packed : raw.size;
@@ -259,6 +259,7 @@ enum status tablewrite_add(struct tablewrite *w, const struct entry *e)
     CK(order < 0 || (order == 0 && s->last_sequence > e->sequence));
     CK(e->type == BATCH_PUT || e->type == BATCH_DELETE);
     CK(e->sequence <= ENTRY_SEQUENCE_MAX);
+    CK(e->key.size <= TKV_KEY_MAX);
     uint64_t hash = filter_hash(e->key);
     enum status st = ST_OK;
     if (s->block.count > 0 &&
