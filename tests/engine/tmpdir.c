@@ -23,7 +23,8 @@ static void must(bool ok, const char *what)
 void tmpdir_make(struct tmpdir *t)
 {
     const char *base = getenv("TMPDIR");
-    (void)snprintf(t->path, sizeof t->path, "%.40s/tkv-XXXXXX", base != NULL ? base : "/tmp");
+    (void)snprintf(t->path, sizeof t->path, "%.200s/tkv-XXXXXX",
+                   base != NULL && base[0] != '\0' ? base : "/tmp");
     must(mkdtemp(t->path) != NULL, "mkdtemp");
     struct env_posix_options o = {t->path, ENV_LOG_ERROR + 1};
     must(env_posix_new(&o, &t->env) == ST_OK, "env_posix_new");

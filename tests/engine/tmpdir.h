@@ -6,7 +6,7 @@
 #include "env/env.h"
 
 struct tmpdir {
-    char path[64];
+    char path[256];
     struct env *env; /* a real one, rooted here */
 };
 

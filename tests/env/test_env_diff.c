@@ -4,8 +4,8 @@
  * usage: test_env_diff [COUNT [FIRST_SEED]]   (with -v as the third argument: the logs as well) */
 #define _GNU_SOURCE
 #include "env/env_posix.h"
+#include "tests/engine/tmpdir.h"
 #include "tests/env/envscript.h"
-#include "tests/env/scratch.h"
 #include "tests/sim/simtest.h"
 #include "tests/tap.h"
 
@@ -25,7 +25,7 @@ static const long patience_us[] = {0, 1000, 10000};
 #define TRIES (sizeof patience_us / sizeof *patience_us)
 
 struct on_posix {
-    struct scratch scratch;
+    struct tmpdir scratch;
     long patience_us;
 };
 
@@ -47,10 +47,10 @@ static void posix_stop(void *arg)
 static void play_posix(const struct envscript *s, long patience, struct buf *log)
 {
     struct on_posix w = {.patience_us = patience};
-    scratch_init(&w.scratch);
+    tmpdir_make(&w.scratch);
     struct envscript_world world = {w.scratch.env, &w, posix_settle, posix_stop};
     envscript_play(s, &world, log);
-    scratch_release(&w.scratch);
+    tmpdir_remove(&w.scratch);
 }
 
 struct on_sim {

@@ -1,6 +1,6 @@
 /* test_env_posix_dir.c - directories, names and locks of the POSIX Env. */
 #include "env/env_posix.h"
-#include "tests/env/scratch.h"
+#include "tests/engine/tmpdir.h"
 #include "tests/tap.h"
 
 #include <sys/stat.h>
@@ -25,16 +25,16 @@ static bool on_name(void *arg, const char *name)
 
 static void test_dir__makes_and_lists(void)
 {
-    struct scratch t;
+    struct tmpdir t;
     struct listing l = {0};
-    scratch_init(&t);
+    tmpdir_make(&t);
     EXPECT(env_dir_make(t.env, "d") == ST_OK);
     EXPECT(env_dir_make(t.env, "d") == ST_EXIST);
     EXPECT(env_dir_make(t.env, "x/y") == ST_NOENT);
     EXPECT(env_dir_list(t.env, "d", on_name, &l) == ST_OK);
     EXPECT(l.count == 0); /* neither . nor .. */
-    scratch_put(&t, "d/a", "", 0);
-    scratch_put(&t, "d/b", "", 0);
+    tmpdir_write(&t, "d/a", "", 0);
+    tmpdir_write(&t, "d/b", "", 0);
     EXPECT(env_dir_make(t.env, "d/c") == ST_OK);
     EXPECT(env_dir_list(t.env, "d", on_name, &l) == ST_OK);
     EXPECT(l.count == 3);
@@ -48,15 +48,15 @@ static void test_dir__makes_and_lists(void)
     EXPECT(env_dir_sync(t.env, "d") == ST_OK);
     EXPECT(env_dir_sync(t.env, "none") == ST_NOENT);
     EXPECT(env_dir_sync(t.env, "d/a") == ST_NOTDIR);
-    scratch_release(&t);
+    tmpdir_remove(&t);
 }
 
 static void test_path__stat_tells_kind_size_links(void)
 {
-    struct scratch t;
+    struct tmpdir t;
     struct env_stat st;
-    scratch_init(&t);
-    scratch_put(&t, "f", "12345", 5);
+    tmpdir_make(&t);
+    tmpdir_write(&t, "f", "12345", 5);
     EXPECT(env_path_stat(t.env, "f", &st) == ST_OK);
     EXPECT(st.kind == ENV_KIND_FILE);
     EXPECT(st.size == 5);
@@ -70,19 +70,19 @@ static void test_path__stat_tells_kind_size_links(void)
     EXPECT(st.kind == ENV_KIND_OTHER);
     EXPECT(env_path_stat(t.env, "none", &st) == ST_NOENT);
     EXPECT(env_path_stat(t.env, "f/x", &st) == ST_NOTDIR);
-    scratch_release(&t);
+    tmpdir_remove(&t);
 }
 
 static void test_path__rename_replaces(void)
 {
-    struct scratch t;
+    struct tmpdir t;
     struct env_stat st;
-    scratch_init(&t);
-    scratch_put(&t, "a", "1", 1);
-    scratch_put(&t, "b", "22", 2);
+    tmpdir_make(&t);
+    tmpdir_write(&t, "a", "1", 1);
+    tmpdir_write(&t, "b", "22", 2);
     EXPECT(env_dir_make(t.env, "d") == ST_OK);
     EXPECT(env_dir_make(t.env, "e") == ST_OK);
-    scratch_put(&t, "e/x", "", 0);
+    tmpdir_write(&t, "e/x", "", 0);
     EXPECT(env_path_rename(t.env, "a", "b") == ST_OK);
     EXPECT(env_path_stat(t.env, "a", &st) == ST_NOENT);
     EXPECT(env_path_stat(t.env, "b", &st) == ST_OK);
@@ -93,15 +93,15 @@ static void test_path__rename_replaces(void)
     EXPECT(env_path_rename(t.env, "d", "e") == ST_NOTEMPTY);
     EXPECT(env_path_rename(t.env, "e", "d") == ST_OK); /* over an empty directory */
     EXPECT(env_path_rename(t.env, "d", "d/sub") == ST_INVAL);
-    scratch_release(&t);
+    tmpdir_remove(&t);
 }
 
 static void test_path__links_and_removes(void)
 {
-    struct scratch t;
+    struct tmpdir t;
     struct env_stat st;
-    scratch_init(&t);
-    scratch_put(&t, "a", "1", 1);
+    tmpdir_make(&t);
+    tmpdir_write(&t, "a", "1", 1);
     EXPECT(env_path_link(t.env, "a", "a") == ST_EXIST);
     EXPECT(env_path_link(t.env, "none", "b") == ST_NOENT);
     EXPECT(env_path_link(t.env, "a", "b") == ST_OK);
@@ -111,20 +111,20 @@ static void test_path__links_and_removes(void)
     EXPECT(st.size == 1);
     EXPECT(st.links == 1);
     EXPECT(env_dir_make(t.env, "d") == ST_OK);
-    scratch_put(&t, "d/x", "", 0);
+    tmpdir_write(&t, "d/x", "", 0);
     EXPECT(env_path_remove(t.env, "d") == ST_NOTEMPTY);
     EXPECT(env_path_remove(t.env, "d/x") == ST_OK);
     EXPECT(env_path_remove(t.env, "d") == ST_OK);
     EXPECT(env_path_link(t.env, ".", "dirlink") == ST_ACCESS);
-    scratch_release(&t);
+    tmpdir_remove(&t);
 }
 
 static void test_path__across_file_systems_is_refused(void)
 {
-    struct scratch t;
+    struct tmpdir t;
     struct stat here, there;
-    scratch_init(&t);
-    scratch_put(&t, "a", "1", 1);
+    tmpdir_make(&t);
+    tmpdir_write(&t, "a", "1", 1);
     bool two = stat(t.path, &here) == 0 && stat("/dev/shm", &there) == 0;
     if (!two || here.st_dev == there.st_dev) {
         SKIP("there is no second file system here");
@@ -132,18 +132,18 @@ static void test_path__across_file_systems_is_refused(void)
         EXPECT(env_path_rename(t.env, "a", "/dev/shm/tinykv-test-none") == ST_XDEV);
         EXPECT(env_path_link(t.env, "a", "/dev/shm/tinykv-test-none") == ST_XDEV);
     }
-    scratch_release(&t);
+    tmpdir_remove(&t);
 }
 
 static void test_path__too_long_is_said_everywhere(void)
 {
-    struct scratch t;
+    struct tmpdir t;
     struct env_stat st;
     struct listing l = {0};
     char p[ENV_PATH_MAX + 1];
     int fd;
     uint64_t bytes;
-    scratch_init(&t);
+    tmpdir_make(&t);
     for (size_t i = 0; i < ENV_PATH_MAX; i += 2) {
         memcpy(p + i, "a/", 2);
     }
@@ -161,15 +161,15 @@ static void test_path__too_long_is_said_everywhere(void)
     EXPECT(env_path_free_space(t.env, p, &bytes) == ST_NAMETOOLONG);
     p[ENV_PATH_MAX - 1] = '\0'; /* with its NUL this is the longest that goes */
     EXPECT(env_path_stat(t.env, p, &st) == ST_NOENT);
-    scratch_release(&t);
+    tmpdir_remove(&t);
 }
 
 static void test_lock__is_exclusive_in_this_process_too(void)
 {
-    struct scratch t;
+    struct tmpdir t;
     struct env_stat st;
     int a = -1, b = -1;
-    scratch_init(&t);
+    tmpdir_make(&t);
     EXPECT(env_path_lock(t.env, "LOCK", &a) == ST_OK);
     EXPECT(env_path_stat(t.env, "LOCK", &st) == ST_OK);
     EXPECT(env_path_lock(t.env, "LOCK", &b) == ST_BUSY);
@@ -183,16 +183,16 @@ static void test_lock__is_exclusive_in_this_process_too(void)
     EXPECT(env_fd_close(t.env, b) == ST_OK);
     EXPECT(env_path_lock(t.env, ".", &b) == ST_ISDIR);
     EXPECT(env_path_lock(t.env, "none/LOCK", &b) == ST_NOENT);
-    scratch_release(&t);
+    tmpdir_remove(&t);
 }
 
 /* A process that is killed lets go of its lock. */
 static void test_lock__dies_with_its_process(void)
 {
-    struct scratch t;
+    struct tmpdir t;
     int ready[2], hold[2], fd = -1, status = 0;
     char c = 0;
-    scratch_init(&t);
+    tmpdir_make(&t);
     EXPECT(pipe(ready) == 0);
     EXPECT(pipe(hold) == 0);
     pid_t child = fork();
@@ -212,29 +212,29 @@ static void test_lock__dies_with_its_process(void)
     (void)close(hold[0]);
     (void)close(ready[0]);
     (void)close(ready[1]);
-    scratch_release(&t);
+    tmpdir_remove(&t);
 }
 
 static void test_path__free_space_is_told(void)
 {
-    struct scratch t;
+    struct tmpdir t;
     uint64_t bytes = 0;
-    scratch_init(&t);
+    tmpdir_make(&t);
     EXPECT(env_path_free_space(t.env, ".", &bytes) == ST_OK);
     EXPECT(bytes > 0);
     EXPECT(env_path_free_space(t.env, "none", &bytes) == ST_NOENT);
-    scratch_release(&t);
+    tmpdir_remove(&t);
 }
 
 /* The root of an Env: relative paths start there, absolute ones do not. */
 static void test_env_posix__root_must_be_a_directory(void)
 {
-    struct scratch t;
+    struct tmpdir t;
     struct env *e = NULL;
     struct env_stat st;
     char path[300];
-    scratch_init(&t);
-    scratch_put(&t, "f", "", 0);
+    tmpdir_make(&t);
+    tmpdir_write(&t, "f", "", 0);
     (void)snprintf(path, sizeof path, "%s/f", t.path);
     struct env_posix_options o = {.root = path};
     EXPECT(env_posix_new(&o, &e) == ST_NOTDIR);
@@ -246,7 +246,7 @@ static void test_env_posix__root_must_be_a_directory(void)
     EXPECT(env_path_stat(e, path, &st) == ST_OK);
     env_posix_free(e);
     env_posix_free(NULL);
-    scratch_release(&t);
+    tmpdir_remove(&t);
 }
 
 TAP_MAIN({

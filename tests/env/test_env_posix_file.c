@@ -2,7 +2,7 @@
 #define _GNU_SOURCE
 #include "env/env_posix.h"
 #include "env/fullio.h"
-#include "tests/env/scratch.h"
+#include "tests/engine/tmpdir.h"
 #include "tests/tap.h"
 #include "tests/test_env.h"
 
@@ -19,16 +19,16 @@
 
 static void test_file__open_flags_do_what_they_say(void)
 {
-    struct scratch t;
+    struct tmpdir t;
     int fd = -1;
     uint64_t size = 9;
-    scratch_init(&t);
+    tmpdir_make(&t);
     EXPECT(env_file_open(t.env, "f", ENV_READ, &fd) == ST_NOENT);
     EXPECT(env_file_open(t.env, "f", ENV_READ | ENV_WRITE, &fd) == ST_NOENT);
     EXPECT(env_file_open(t.env, "f", RW_NEW, &fd) == ST_OK);
     EXPECT(env_fd_close(t.env, fd) == ST_OK);
     EXPECT(env_file_open(t.env, "f", RW_NEW, &fd) == ST_EXIST);
-    scratch_put(&t, "f", "12345", 5);
+    tmpdir_write(&t, "f", "12345", 5);
     EXPECT(env_file_open(t.env, "f", ENV_WRITE | ENV_CREATE, &fd) == ST_OK);
     EXPECT(env_file_size(t.env, fd, &size) == ST_OK);
     EXPECT(size == 5);
@@ -37,16 +37,16 @@ static void test_file__open_flags_do_what_they_say(void)
     EXPECT(env_file_size(t.env, fd, &size) == ST_OK);
     EXPECT(size == 0);
     EXPECT(env_fd_close(t.env, fd) == ST_OK);
-    scratch_release(&t);
+    tmpdir_remove(&t);
 }
 
 static void test_file__open_refuses_bad_flags_and_paths(void)
 {
-    struct scratch t;
+    struct tmpdir t;
     int fd = -1;
     char longest[ENV_PATH_MAX + 1];
-    scratch_init(&t);
-    scratch_put(&t, "f", "", 0);
+    tmpdir_make(&t);
+    tmpdir_write(&t, "f", "", 0);
     EXPECT(env_dir_make(t.env, "d") == ST_OK);
     EXPECT(env_file_open(t.env, "f", 0, &fd) == ST_INVAL);
     EXPECT(env_file_open(t.env, "f", ENV_CREATE, &fd) == ST_INVAL);
@@ -69,17 +69,17 @@ static void test_file__open_refuses_bad_flags_and_paths(void)
     longest[300] = '\0'; /* a name over 255 bytes */
     EXPECT(env_file_open(t.env, longest, ENV_READ, &fd) == ST_NAMETOOLONG);
     EXPECT(fd == -1);
-    scratch_release(&t);
+    tmpdir_remove(&t);
 }
 
 /* In a child that is nobody, for root may open everything. */
 static void test_file__open_says_access(void)
 {
-    struct scratch t;
+    struct tmpdir t;
     int fd, status = -1;
     char path[300];
-    scratch_init(&t);
-    scratch_put(&t, "f", "", 0);
+    tmpdir_make(&t);
+    tmpdir_write(&t, "f", "", 0);
     (void)snprintf(path, sizeof path, "%s/f", t.path);
     EXPECT(chmod(path, 0) == 0);
     pid_t child = fork();
@@ -89,17 +89,17 @@ static void test_file__open_says_access(void)
     }
     EXPECT(waitpid(child, &status, 0) == child);
     EXPECT(status == 0);
-    scratch_release(&t);
+    tmpdir_remove(&t);
 }
 
 /* Files and sockets share the numbers, and the lowest free one comes first. */
 static void test_file__descriptors_are_lowest_first(void)
 {
-    struct scratch t;
+    struct tmpdir t;
     struct env_addr any = {.family = 4, .ip = {127, 0, 0, 1}};
     int a, b, c, d, s;
-    scratch_init(&t);
-    scratch_put(&t, "f", "", 0);
+    tmpdir_make(&t);
+    tmpdir_write(&t, "f", "", 0);
     EXPECT(env_file_open(t.env, "f", ENV_READ, &a) == ST_OK);
     EXPECT(env_file_open(t.env, "f", ENV_READ, &b) == ST_OK);
     EXPECT(env_poller_open(t.env, &c) == ST_OK);
@@ -115,13 +115,13 @@ static void test_file__descriptors_are_lowest_first(void)
     EXPECT(env_fd_close(t.env, a) == ST_OK);
     EXPECT(env_fd_close(t.env, c) == ST_OK);
     EXPECT(env_fd_close(t.env, d) == ST_OK);
-    scratch_release(&t);
+    tmpdir_remove(&t);
 }
 
 /* No descriptor of an Env reaches a program that is started. */
 static void test_file__descriptors_close_on_exec(void)
 {
-    struct scratch t;
+    struct tmpdir t;
     struct env_addr any = {.family = 4, .ip = {127, 0, 0, 1}}, at, peer;
     struct env_event ev;
     int fds[6], count = 0;
@@ -129,7 +129,7 @@ static void test_file__descriptors_close_on_exec(void)
     for (int fd = 0; fd < 256; fd++) {
         inherited[fd] = fcntl(fd, F_GETFD) != -1;
     }
-    scratch_init(&t);
+    tmpdir_make(&t);
     EXPECT(env_file_open(t.env, "f", RW_NEW, &fds[0]) == ST_OK);
     EXPECT(env_path_lock(t.env, "l", &fds[1]) == ST_OK);
     EXPECT(env_poller_open(t.env, &fds[2]) == ST_OK);
@@ -147,7 +147,7 @@ static void test_file__descriptors_close_on_exec(void)
     for (int i = 0; i < 6; i++) {
         EXPECT(env_fd_close(t.env, fds[i]) == ST_OK);
     }
-    scratch_release(&t);
+    tmpdir_remove(&t);
 }
 
 static bool on_no_name(void *arg, const char *name)
@@ -160,11 +160,11 @@ static bool on_no_name(void *arg, const char *name)
 /* A call that fails, or that gives no descriptor, keeps none. */
 static void test_file__failures_keep_no_descriptor(void)
 {
-    struct scratch t;
+    struct tmpdir t;
     struct env_addr any = {.family = 4, .ip = {127, 0, 0, 1}}, taken;
     int lock, listener, before, after, none;
     uint64_t bytes;
-    scratch_init(&t);
+    tmpdir_make(&t);
     EXPECT(env_path_lock(t.env, "l", &lock) == ST_OK);
     EXPECT(env_sock_listen(t.env, &any, 1, &listener) == ST_OK);
     EXPECT(env_sock_local(t.env, listener, &taken) == ST_OK);
@@ -181,17 +181,17 @@ static void test_file__failures_keep_no_descriptor(void)
     EXPECT(env_fd_close(t.env, after) == ST_OK);
     EXPECT(env_fd_close(t.env, lock) == ST_OK);
     EXPECT(env_fd_close(t.env, listener) == ST_OK);
-    scratch_release(&t);
+    tmpdir_remove(&t);
 }
 
 static void test_file__says_when_descriptors_run_out(void)
 {
-    struct scratch t;
+    struct tmpdir t;
     struct rlimit old, few;
     struct env_addr any = {.family = 4, .ip = {127, 0, 0, 1}};
     int fd, next;
-    scratch_init(&t);
-    scratch_put(&t, "f", "", 0);
+    tmpdir_make(&t);
+    tmpdir_write(&t, "f", "", 0);
     EXPECT(getrlimit(RLIMIT_NOFILE, &old) == 0);
     EXPECT(env_file_open(t.env, "f", ENV_READ, &next) == ST_OK);
     few = (struct rlimit){(rlim_t)next + 1, old.rlim_max};
@@ -207,17 +207,17 @@ static void test_file__says_when_descriptors_run_out(void)
     EXPECT(other == NULL);
     EXPECT(setrlimit(RLIMIT_NOFILE, &old) == 0);
     EXPECT(env_fd_close(t.env, next) == ST_OK);
-    scratch_release(&t);
+    tmpdir_remove(&t);
 }
 
 static void test_file__reads_and_writes_at_offsets(void)
 {
-    struct scratch t;
+    struct tmpdir t;
     int fd;
     size_t n = 99;
     char b[16];
     uint64_t size;
-    scratch_init(&t);
+    tmpdir_make(&t);
     EXPECT(env_file_open(t.env, "f", RW_NEW, &fd) == ST_OK);
     EXPECT(env_file_pread(t.env, fd, b, sizeof b, 0, &n) == ST_OK);
     EXPECT(n == 0);
@@ -242,19 +242,19 @@ static void test_file__reads_and_writes_at_offsets(void)
     EXPECT(env_file_datasync(t.env, fd) == ST_OK);
     EXPECT(env_file_writeback(t.env, fd, 0, 11) == ST_OK);
     EXPECT(env_fd_close(t.env, fd) == ST_OK);
-    scratch_release(&t);
+    tmpdir_remove(&t);
 }
 
 /* pwrite in the middle must not move where append goes, nor append disturb the middle. */
 static void test_file__appends_at_the_present_end(void)
 {
-    struct scratch t;
+    struct tmpdir t;
     int fd;
     size_t n;
     char b[32];
     struct env_slice parts[3] = {{"cd", 2}, {"", 0}, {"efg", 3}};
-    scratch_init(&t);
-    scratch_put(&t, "f", "ab", 2);
+    tmpdir_make(&t);
+    tmpdir_write(&t, "f", "ab", 2);
     EXPECT(env_file_open(t.env, "f", ENV_READ | ENV_WRITE, &fd) == ST_OK);
     EXPECT(fullio_append(t.env, fd, parts, 3, &n) == ST_OK);
     EXPECT(n == 5);
@@ -266,17 +266,17 @@ static void test_file__appends_at_the_present_end(void)
     EXPECT(n == 10);
     EXPECT(memcmp(b, "aBcdefgccd", 10) == 0);
     EXPECT(env_fd_close(t.env, fd) == ST_OK);
-    scratch_release(&t);
+    tmpdir_remove(&t);
 }
 
 /* More parts than one system call takes, some empty, in calls of any length. */
 static void test_fullio__appends_many_parts_in_order(void)
 {
-    struct scratch t;
+    struct tmpdir t;
     struct env_slice parts[500];
     char *text = malloc(500 * 7), *want = malloc(500 * 7), *got = malloc(500 * 7);
     size_t total = 0;
-    scratch_init(&t);
+    tmpdir_make(&t);
     for (size_t i = 0; i < 500; i++) {
         parts[i] = (struct env_slice){text + 7 * i, i % 8};
         for (size_t k = 0; k < 7; k++) {
@@ -304,14 +304,14 @@ static void test_fullio__appends_many_parts_in_order(void)
     free(text);
     free(want);
     free(got);
-    scratch_release(&t);
+    tmpdir_remove(&t);
 }
 
 static void test_fullio__short_calls_add_up(void)
 {
-    struct scratch t;
+    struct tmpdir t;
     char in[1000], out[1000];
-    scratch_init(&t);
+    tmpdir_make(&t);
     for (size_t i = 0; i < sizeof in; i++) {
         in[i] = (char)(i * 7);
     }
@@ -330,17 +330,17 @@ static void test_fullio__short_calls_add_up(void)
         EXPECT(memcmp(in, out, sizeof in) == 0);
         EXPECT(env_fd_close(&te.env, fd) == ST_OK);
     }
-    scratch_release(&t);
+    tmpdir_remove(&t);
 }
 
 static void test_fullio__says_how_far_it_came(void)
 {
-    struct scratch t;
+    struct tmpdir t;
     int fd;
     size_t n = 7;
     struct env_slice part = {"x", 1};
-    scratch_init(&t);
-    scratch_put(&t, "f", "abc", 3);
+    tmpdir_make(&t);
+    tmpdir_write(&t, "f", "abc", 3);
     EXPECT(env_file_open(t.env, "f", ENV_READ, &fd) == ST_OK);
     EXPECT(fullio_pwrite(t.env, fd, "x", 1, 0, &n) == ST_BADFD);
     EXPECT(n == 0);
@@ -353,18 +353,18 @@ static void test_fullio__says_how_far_it_came(void)
     EXPECT(fullio_pwrite(t.env, fd, NULL, 0, 0, &n) == ST_OK); /* nothing is asked of the file */
     EXPECT(env_fd_close(t.env, fd) == ST_OK);
     EXPECT(fullio_pread(t.env, fd, &n, 1, 0, &n) == ST_BADFD);
-    scratch_release(&t);
+    tmpdir_remove(&t);
 }
 
 static void test_file__truncate_cuts_and_extends(void)
 {
-    struct scratch t;
+    struct tmpdir t;
     int fd;
     size_t n;
     char b[8];
     uint64_t size;
-    scratch_init(&t);
-    scratch_put(&t, "f", "abcdef", 6);
+    tmpdir_make(&t);
+    tmpdir_write(&t, "f", "abcdef", 6);
     EXPECT(env_file_open(t.env, "f", ENV_READ | ENV_WRITE, &fd) == ST_OK);
     EXPECT(env_file_truncate(t.env, fd, 2) == ST_OK);
     EXPECT(env_file_truncate(t.env, fd, 4) == ST_OK);
@@ -378,18 +378,18 @@ static void test_file__truncate_cuts_and_extends(void)
     EXPECT(env_file_open(t.env, "f", ENV_READ, &fd) == ST_OK);
     EXPECT(env_file_truncate(t.env, fd, 0) == ST_BADFD); /* not open for writing */
     EXPECT(env_fd_close(t.env, fd) == ST_OK);
-    scratch_release(&t);
+    tmpdir_remove(&t);
 }
 
 static void test_file__allocate_keeps_the_size_or_not(void)
 {
-    struct scratch t;
+    struct tmpdir t;
     int fd;
     uint64_t size;
     size_t n;
     char b[4];
     struct env_slice part = {"data", 4};
-    scratch_init(&t);
+    tmpdir_make(&t);
     EXPECT(env_file_open(t.env, "f", RW_NEW, &fd) == ST_OK);
     enum status st = env_file_allocate(t.env, fd, 0, 1 << 16, true);
     if (st == ST_UNSUPPORTED) {
@@ -407,20 +407,20 @@ static void test_file__allocate_keeps_the_size_or_not(void)
         EXPECT(env_file_allocate(t.env, fd, 0, 0, true) == ST_INVAL);
     }
     EXPECT(env_fd_close(t.env, fd) == ST_OK);
-    scratch_release(&t);
+    tmpdir_remove(&t);
 }
 
 /* What is no file says so, in every call that wants one. */
 static void test_file__wrong_kinds_are_bad_descriptors(void)
 {
-    struct scratch t;
+    struct tmpdir t;
     struct env_addr any = {.family = 4, .ip = {127, 0, 0, 1}};
     struct env_slice part = {"x", 1};
     int fds[2];
     uint64_t size;
     size_t n;
     char c;
-    scratch_init(&t);
+    tmpdir_make(&t);
     EXPECT(env_sock_listen(t.env, &any, 1, &fds[0]) == ST_OK);
     fds[1] = 12345; /* never opened */
     for (int i = 0; i < 2; i++) {
@@ -435,19 +435,19 @@ static void test_file__wrong_kinds_are_bad_descriptors(void)
         EXPECT(env_file_allocate(t.env, fds[i], 0, 1, true) != ST_OK);
     }
     EXPECT(env_fd_close(t.env, fds[0]) == ST_OK);
-    scratch_release(&t);
+    tmpdir_remove(&t);
 }
 
 /* A file size limit stands in for a full disk where one cannot be made. */
 static void test_file__limits_are_errors_and_lose_nothing(void)
 {
-    struct scratch t;
+    struct tmpdir t;
     struct rlimit old, small;
     int fd;
     size_t n;
     char block[8192];
     uint64_t size;
-    scratch_init(&t);
+    tmpdir_make(&t);
     memset(block, 'z', sizeof block);
     EXPECT(signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
     EXPECT(getrlimit(RLIMIT_FSIZE, &old) == 0);
@@ -461,25 +461,25 @@ static void test_file__limits_are_errors_and_lose_nothing(void)
     EXPECT(env_file_size(t.env, fd, &size) == ST_OK);
     EXPECT(size == 10000);
     EXPECT(env_fd_close(t.env, fd) == ST_OK);
-    scratch_release(&t);
+    tmpdir_remove(&t);
 }
 
 static void test_file__full_device_says_so(void)
 {
-    struct scratch t;
+    struct tmpdir t;
     int fd;
     size_t n;
     struct env_slice part = {"x", 1};
-    scratch_init(&t);
+    tmpdir_make(&t);
     if (env_file_open(t.env, "/dev/full", ENV_WRITE, &fd) != ST_OK) {
         SKIP("there is no /dev/full here");
-        scratch_release(&t);
+        tmpdir_remove(&t);
         return;
     }
     EXPECT(env_file_pwrite(t.env, fd, "x", 1, 0, &n) == ST_NOSPC);
     EXPECT(env_file_append(t.env, fd, &part, 1, &n) == ST_BADFD); /* it has no end to go to */
     EXPECT(env_fd_close(t.env, fd) == ST_OK);
-    scratch_release(&t);
+    tmpdir_remove(&t);
 }
 
 static void test_status__errno_table(void)

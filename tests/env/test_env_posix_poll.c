@@ -1,6 +1,6 @@
 /* test_env_posix_poll.c - pollers of the POSIX Env: readiness, edges, wakes, stops, deadlines. */
 #include "env/env_posix.h"
-#include "tests/env/scratch.h"
+#include "tests/engine/tmpdir.h"
 #include "tests/tap.h"
 
 #include <stdatomic.h>
@@ -47,12 +47,12 @@ static void put_byte(struct env *e, int fd)
 
 static void test_poller__level_reports_states(void)
 {
-    struct scratch t;
+    struct tmpdir t;
     struct env_event ev[4];
     int p, a, b;
     size_t n;
     char c;
-    scratch_init(&t);
+    tmpdir_make(&t);
     make_pair(t.env, &a, &b);
     EXPECT(env_poller_open(t.env, &p) == ST_OK);
     EXPECT(env_poller_set(t.env, p, a, ENV_IN, 77) == ST_OK);
@@ -76,15 +76,15 @@ static void test_poller__level_reports_states(void)
     EXPECT(env_fd_close(t.env, a) == ST_OK);
     EXPECT(env_fd_close(t.env, b) == ST_OK);
     EXPECT(env_fd_close(t.env, p) == ST_OK);
-    scratch_release(&t);
+    tmpdir_remove(&t);
 }
 
 static void test_poller__edge_reports_arrivals(void)
 {
-    struct scratch t;
+    struct tmpdir t;
     struct env_event ev[4];
     int p, a, b;
-    scratch_init(&t);
+    tmpdir_make(&t);
     make_pair(t.env, &a, &b);
     EXPECT(env_poller_open(t.env, &p) == ST_OK);
     EXPECT(env_poller_set(t.env, p, a, ENV_IN | ENV_EDGE, 5) == ST_OK);
@@ -97,15 +97,15 @@ static void test_poller__edge_reports_arrivals(void)
     EXPECT(env_fd_close(t.env, a) == ST_OK);
     EXPECT(env_fd_close(t.env, b) == ST_OK);
     EXPECT(env_fd_close(t.env, p) == ST_OK);
-    scratch_release(&t);
+    tmpdir_remove(&t);
 }
 
 static void test_poller__closing_forgets(void)
 {
-    struct scratch t;
+    struct tmpdir t;
     struct env_event ev[4];
     int p, a, b;
-    scratch_init(&t);
+    tmpdir_make(&t);
     make_pair(t.env, &a, &b);
     EXPECT(env_poller_open(t.env, &p) == ST_OK);
     EXPECT(env_poller_set(t.env, p, a, ENV_OUT, 5) == ST_OK);
@@ -113,17 +113,17 @@ static void test_poller__closing_forgets(void)
     EXPECT(wait_ms(t.env, p, ev, 4, 0) == 0);
     EXPECT(env_fd_close(t.env, b) == ST_OK);
     EXPECT(env_fd_close(t.env, p) == ST_OK);
-    scratch_release(&t);
+    tmpdir_remove(&t);
 }
 
 /* More ready descriptors than the caller takes at once: all come, in the end. */
 static void test_poller__small_batches_reach_all(void)
 {
-    struct scratch t;
+    struct tmpdir t;
     struct env_event ev[3];
     int p, fds[20];
     unsigned seen = 0;
-    scratch_init(&t);
+    tmpdir_make(&t);
     EXPECT(env_poller_open(t.env, &p) == ST_OK);
     for (int i = 0; i < 20; i += 2) {
         make_pair(t.env, &fds[i], &fds[i + 1]);
@@ -143,15 +143,15 @@ static void test_poller__small_batches_reach_all(void)
         EXPECT(env_fd_close(t.env, fds[i]) == ST_OK);
     }
     EXPECT(env_fd_close(t.env, p) == ST_OK);
-    scratch_release(&t);
+    tmpdir_remove(&t);
 }
 
 static void test_poller__wrong_kinds_are_bad_descriptors(void)
 {
-    struct scratch t;
+    struct tmpdir t;
     struct env_event ev;
     int p, file, count;
-    scratch_init(&t);
+    tmpdir_make(&t);
     EXPECT(env_poller_open(t.env, &p) == ST_OK);
     EXPECT(env_file_open(t.env, "f", ENV_WRITE | ENV_CREATE, &file) == ST_OK);
     EXPECT(env_poller_set(t.env, p, file, ENV_IN, 1) == ST_BADFD);
@@ -162,17 +162,17 @@ static void test_poller__wrong_kinds_are_bad_descriptors(void)
     EXPECT(env_stop_subscribe(t.env, file) == ST_BADFD);
     EXPECT(env_fd_close(t.env, file) == ST_OK);
     EXPECT(env_fd_close(t.env, p) == ST_OK);
-    scratch_release(&t);
+    tmpdir_remove(&t);
 }
 
 /* Never early, and not late by more than a loaded machine explains. */
 static void test_poller__deadlines_are_kept(void)
 {
-    struct scratch t;
+    struct tmpdir t;
     struct env_event ev;
     int p, count = 9;
     static const uint64_t waits[] = {0, 1, 300000, 1000000, 1700000, 20000000};
-    scratch_init(&t);
+    tmpdir_make(&t);
     EXPECT(env_poller_open(t.env, &p) == ST_OK);
     for (size_t i = 0; i < sizeof waits / sizeof *waits; i++) {
         uint64_t end = env_clock_mono(t.env) + waits[i];
@@ -184,16 +184,16 @@ static void test_poller__deadlines_are_kept(void)
     }
     EXPECT(env_poller_wait(t.env, p, &ev, 1, 1, &count) == ST_OK); /* long past */
     EXPECT(env_fd_close(t.env, p) == ST_OK);
-    scratch_release(&t);
+    tmpdir_remove(&t);
 }
 
 /* A wake before the wait counts, once; wakes pile up to one; other pollers are not disturbed. */
 static void test_poller__wake_is_remembered_once(void)
 {
-    struct scratch t;
+    struct tmpdir t;
     struct env_event ev;
     int p, q, count = 9;
-    scratch_init(&t);
+    tmpdir_make(&t);
     EXPECT(env_poller_open(t.env, &p) == ST_OK);
     EXPECT(env_poller_open(t.env, &q) == ST_OK);
     for (int i = 0; i < 3; i++) {
@@ -210,7 +210,7 @@ static void test_poller__wake_is_remembered_once(void)
     }
     EXPECT(env_fd_close(t.env, p) == ST_OK);
     EXPECT(env_fd_close(t.env, q) == ST_OK);
-    scratch_release(&t);
+    tmpdir_remove(&t);
 }
 
 struct waker {
@@ -234,12 +234,12 @@ static void wake_each_round(void *arg)
 /* Each wake from another thread ends a wait that has no deadline: none is lost. */
 static void test_poller__wake_from_another_thread(void)
 {
-    struct scratch t;
+    struct tmpdir t;
     struct env_thread th;
     struct env_event ev;
     struct waker w = {.total = 500};
     int count;
-    scratch_init(&t);
+    tmpdir_make(&t);
     w.env = t.env;
     EXPECT(env_poller_open(t.env, &w.poller) == ST_OK);
     EXPECT(env_thread_start(t.env, &th, "waker", wake_each_round, &w) == ST_OK);
@@ -250,16 +250,16 @@ static void test_poller__wake_from_another_thread(void)
     }
     env_thread_join(t.env, &th);
     EXPECT(env_fd_close(t.env, w.poller) == ST_OK);
-    scratch_release(&t);
+    tmpdir_remove(&t);
 }
 
 /* An event and a wake in one batch: the wake takes no place of the event. */
 static void test_poller__wake_does_not_hide_events(void)
 {
-    struct scratch t;
+    struct tmpdir t;
     struct env_event ev[2];
     int p, a, b;
-    scratch_init(&t);
+    tmpdir_make(&t);
     make_pair(t.env, &a, &b);
     EXPECT(env_poller_open(t.env, &p) == ST_OK);
     EXPECT(env_poller_set(t.env, p, a, ENV_OUT, 3) == ST_OK);
@@ -270,16 +270,16 @@ static void test_poller__wake_does_not_hide_events(void)
     EXPECT(env_fd_close(t.env, a) == ST_OK);
     EXPECT(env_fd_close(t.env, b) == ST_OK);
     EXPECT(env_fd_close(t.env, p) == ST_OK);
-    scratch_release(&t);
+    tmpdir_remove(&t);
 }
 
 /* Every subscribed poller returns once, also one that subscribes late; then all wait again. */
 static void test_stop__wakes_subscribers_without_spinning(void)
 {
-    struct scratch t;
+    struct tmpdir t;
     struct env_event ev;
     int p[3], count = 9;
-    scratch_init(&t);
+    tmpdir_make(&t);
     for (int i = 0; i < 3; i++) {
         EXPECT(env_poller_open(t.env, &p[i]) == ST_OK);
     }
@@ -303,7 +303,7 @@ static void test_stop__wakes_subscribers_without_spinning(void)
     for (int i = 0; i < 3; i++) {
         EXPECT(env_fd_close(t.env, p[i]) == ST_OK);
     }
-    scratch_release(&t);
+    tmpdir_remove(&t);
 }
 
 TAP_MAIN({

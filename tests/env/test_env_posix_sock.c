@@ -1,7 +1,7 @@
 /* test_env_posix_sock.c - TCP of the POSIX Env, on loopback, ports chosen by the kernel. */
 #define _GNU_SOURCE
 #include "env/env_posix.h"
-#include "tests/env/scratch.h"
+#include "tests/engine/tmpdir.h"
 #include "tests/tap.h"
 
 #include <netinet/in.h>
@@ -84,12 +84,12 @@ static enum status write_text(struct pair *p, int fd, const char *text, size_t *
 
 static void exchange(const struct env_addr *where)
 {
-    struct scratch t;
+    struct tmpdir t;
     struct pair p;
     size_t n = 0;
     char b[16];
     struct env_slice parts[3] = {{"ab", 2}, {"", 0}, {"cde", 3}};
-    scratch_init(&t);
+    tmpdir_make(&t);
     EXPECT(connect_pair(&p, t.env, where));
     EXPECT(p.addr.port != 0);
     EXPECT(env_sock_read(t.env, p.server, b, sizeof b, &n) == ST_AGAIN);
@@ -101,7 +101,7 @@ static void exchange(const struct env_addr *where)
     EXPECT(env_sock_read(t.env, p.server, b, 0, &n) == ST_INVAL);
     EXPECT(env_sock_write(t.env, p.server, parts + 1, 1, &n) == ST_INVAL);
     close_pair(&p);
-    scratch_release(&t);
+    tmpdir_remove(&t);
 }
 
 static void test_sock__bytes_cross_on_ipv4(void)
@@ -111,12 +111,12 @@ static void test_sock__bytes_cross_on_ipv4(void)
 
 static void test_sock__bytes_cross_on_ipv6(void)
 {
-    struct scratch t;
+    struct tmpdir t;
     struct pair p;
-    scratch_init(&t);
+    tmpdir_make(&t);
     bool there = listen_on(&p, t.env, &loopback6);
     close_pair(&p);
-    scratch_release(&t);
+    tmpdir_remove(&t);
     if (there) {
         exchange(&loopback6);
     } else {
@@ -127,11 +127,11 @@ static void test_sock__bytes_cross_on_ipv6(void)
 /* Half close: the end is read once the bytes are, and the other way stays open. */
 static void test_sock__shutdown_ends_one_direction(void)
 {
-    struct scratch t;
+    struct tmpdir t;
     struct pair p;
     size_t n = 9;
     char b[8];
-    scratch_init(&t);
+    tmpdir_make(&t);
     EXPECT(connect_pair(&p, t.env, &loopback4));
     EXPECT(write_text(&p, p.client, "bye", &n) == ST_OK);
     EXPECT(env_sock_shutdown(t.env, p.client) == ST_OK);
@@ -149,17 +149,17 @@ static void test_sock__shutdown_ends_one_direction(void)
     EXPECT(env_sock_shutdown(t.env, p.server) == ST_OK);
     EXPECT((wait_ready(&p, p.server, ENV_IN) & ENV_HUP) != 0); /* both directions */
     close_pair(&p);
-    scratch_release(&t);
+    tmpdir_remove(&t);
 }
 
 /* Closing with bytes unread resets; the writer sees the reset, then a broken pipe. */
 static void test_sock__unread_bytes_at_close_reset(void)
 {
-    struct scratch t;
+    struct tmpdir t;
     struct pair p;
     size_t n;
     char b[8];
-    scratch_init(&t);
+    tmpdir_make(&t);
     EXPECT(connect_pair(&p, t.env, &loopback4));
     EXPECT(write_text(&p, p.client, "unread", &n) == ST_OK);
     EXPECT((wait_ready(&p, p.server, ENV_IN) & ENV_IN) != 0);
@@ -171,18 +171,18 @@ static void test_sock__unread_bytes_at_close_reset(void)
     EXPECT(env_sock_read(t.env, p.client, b, sizeof b, &n) == ST_RESET);
     EXPECT(write_text(&p, p.client, "x", &n) == ST_PIPE);
     close_pair(&p);
-    scratch_release(&t);
+    tmpdir_remove(&t);
 }
 
 static void test_sock__a_full_stream_says_again(void)
 {
-    struct scratch t;
+    struct tmpdir t;
     struct pair p;
     char *block = calloc(1, 1 << 16);
     struct env_slice part = {block, 1 << 16};
     size_t n, sent = 0, seen = 0;
     enum status st;
-    scratch_init(&t);
+    tmpdir_make(&t);
     EXPECT(connect_pair(&p, t.env, &loopback4));
     EXPECT(env_sock_option(t.env, p.client, ENV_OPT_SEND_BUFFER, 1 << 16) == ST_OK);
     while ((st = env_sock_write(t.env, p.client, &part, 1, &n)) == ST_OK) {
@@ -198,15 +198,15 @@ static void test_sock__a_full_stream_says_again(void)
     EXPECT((wait_ready(&p, p.client, ENV_OUT) & ENV_OUT) != 0);
     close_pair(&p);
     free(block);
-    scratch_release(&t);
+    tmpdir_remove(&t);
 }
 
 static void test_sock__nobody_listening_refuses(void)
 {
-    struct scratch t;
+    struct tmpdir t;
     struct pair p;
     int fd = -1;
-    scratch_init(&t);
+    tmpdir_make(&t);
     EXPECT(listen_on(&p, t.env, &loopback4));
     EXPECT(env_fd_close(t.env, p.listener) == ST_OK);
     p.listener = -1;
@@ -220,17 +220,17 @@ static void test_sock__nobody_listening_refuses(void)
         EXPECT(st == ST_REFUSED);
     }
     close_pair(&p);
-    scratch_release(&t);
+    tmpdir_remove(&t);
 }
 
 static void test_sock__listen_errors(void)
 {
-    struct scratch t;
+    struct tmpdir t;
     struct pair p;
     struct env_addr peer, bad = {.family = 5};
     struct env_addr foreign = {.family = 4, .ip = {192, 0, 2, 1}}; /* TEST-NET: not ours */
     int fd = -1;
-    scratch_init(&t);
+    tmpdir_make(&t);
     EXPECT(listen_on(&p, t.env, &loopback4));
     EXPECT(env_sock_listen(t.env, &p.addr, 8, &fd) == ST_ADDRUSE);
     EXPECT(env_sock_listen(t.env, &bad, 8, &fd) == ST_INVAL);
@@ -243,16 +243,16 @@ static void test_sock__listen_errors(void)
     EXPECT(env_fd_close(t.env, p.listener) == ST_OK);
     EXPECT(env_sock_listen(t.env, &p.addr, 8, &p.listener) == ST_OK);
     close_pair(&p);
-    scratch_release(&t);
+    tmpdir_remove(&t);
 }
 
 /* Each family listens for itself: the same port can be had for both. */
 static void test_sock__families_do_not_share_a_listener(void)
 {
-    struct scratch t;
+    struct tmpdir t;
     struct env_addr any6 = {.family = 6}, any4 = {.family = 4};
     int six, four;
-    scratch_init(&t);
+    tmpdir_make(&t);
     if (env_sock_listen(t.env, &any6, 8, &six) != ST_OK) {
         SKIP("this machine has no IPv6");
     } else {
@@ -262,22 +262,22 @@ static void test_sock__families_do_not_share_a_listener(void)
         EXPECT(env_fd_close(t.env, four) == ST_OK);
         EXPECT(env_fd_close(t.env, six) == ST_OK);
     }
-    scratch_release(&t);
+    tmpdir_remove(&t);
 }
 
 /* A server that closed first leaves its port in TIME_WAIT; SO_REUSEADDR lets it listen again. */
 static void test_sock__a_restarted_server_gets_its_port(void)
 {
-    struct scratch t;
+    struct tmpdir t;
     struct pair p;
-    scratch_init(&t);
+    tmpdir_make(&t);
     EXPECT(connect_pair(&p, t.env, &loopback4));
     EXPECT(env_fd_close(t.env, p.server) == ST_OK);
     EXPECT(env_fd_close(t.env, p.listener) == ST_OK);
     p.server = -1;
     EXPECT(env_sock_listen(t.env, &p.addr, 8, &p.listener) == ST_OK);
     close_pair(&p);
-    scratch_release(&t);
+    tmpdir_remove(&t);
 }
 
 static int get_option(int fd, int level, int name)
@@ -290,9 +290,9 @@ static int get_option(int fd, int level, int name)
 
 static void test_sock__options_are_set(void)
 {
-    struct scratch t;
+    struct tmpdir t;
     struct pair p;
-    scratch_init(&t);
+    tmpdir_make(&t);
     EXPECT(connect_pair(&p, t.env, &loopback4));
     EXPECT(env_sock_option(t.env, p.client, ENV_OPT_NODELAY, 1) == ST_OK);
     EXPECT(get_option(p.client, IPPROTO_TCP, TCP_NODELAY) != 0);
@@ -313,18 +313,18 @@ static void test_sock__options_are_set(void)
     EXPECT(env_sock_option(t.env, p.client, ENV_OPT_SEND_BUFFER, -1) == ST_INVAL);
     EXPECT(env_sock_option(t.env, p.client, (enum env_sockopt)99, 1) == ST_INVAL);
     close_pair(&p);
-    scratch_release(&t);
+    tmpdir_remove(&t);
 }
 
 static void test_sock__wrong_kinds_are_bad_descriptors(void)
 {
-    struct scratch t;
+    struct tmpdir t;
     struct env_addr addr;
     struct env_slice part = {"x", 1};
     int file, fd;
     size_t n;
     char c;
-    scratch_init(&t);
+    tmpdir_make(&t);
     EXPECT(env_file_open(t.env, "f", ENV_READ | ENV_WRITE | ENV_CREATE, &file) == ST_OK);
     EXPECT(env_sock_read(t.env, file, &c, 1, &n) == ST_BADFD);
     EXPECT(env_sock_write(t.env, file, &part, 1, &n) == ST_BADFD);
@@ -334,21 +334,21 @@ static void test_sock__wrong_kinds_are_bad_descriptors(void)
     EXPECT(env_sock_local(t.env, file, &addr) == ST_BADFD);
     EXPECT(env_sock_option(t.env, file, ENV_OPT_NODELAY, 1) == ST_BADFD);
     EXPECT(env_fd_close(t.env, file) == ST_OK);
-    scratch_release(&t);
+    tmpdir_remove(&t);
 }
 
 static void test_sock__accept_wants_a_listener(void)
 {
-    struct scratch t;
+    struct tmpdir t;
     struct pair p;
     struct env_addr peer;
     int fd = -1;
-    scratch_init(&t);
+    tmpdir_make(&t);
     EXPECT(connect_pair(&p, t.env, &loopback4));
     EXPECT(env_sock_accept(t.env, p.client, &fd, &peer) == ST_BADFD);
     EXPECT(fd == -1);
     close_pair(&p);
-    scratch_release(&t);
+    tmpdir_remove(&t);
 }
 
 TAP_MAIN({

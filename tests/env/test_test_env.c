@@ -1,7 +1,7 @@
 /* test_test_env.c - the Env that tests lay over others does what its header says. */
 #include "tests/test_env.h"
 
-#include "tests/env/scratch.h"
+#include "tests/engine/tmpdir.h"
 #include "tests/tap.h"
 
 static void test_test_env__refuses_the_nth_allocation(void)
@@ -31,11 +31,11 @@ static void test_test_env__refuses_the_nth_allocation(void)
 
 static void test_test_env__counts_descriptors(void)
 {
-    struct scratch t;
+    struct tmpdir t;
     struct inject te;
     struct env_addr any = {.family = 4, .ip = {127, 0, 0, 1}};
     int fds[4];
-    scratch_init(&t);
+    tmpdir_make(&t);
     test_env_init(&te, t.env);
     EXPECT(env_file_open(&te.env, "f", ENV_WRITE | ENV_CREATE, &fds[0]) == ST_OK);
     EXPECT(env_path_lock(&te.env, "l", &fds[1]) == ST_OK);
@@ -48,18 +48,18 @@ static void test_test_env__counts_descriptors(void)
     }
     EXPECT(env_fd_close(&te.env, fds[0]) == ST_BADFD);
     EXPECT(te.descriptors == 0);
-    scratch_release(&t);
+    tmpdir_remove(&t);
 }
 
 static void test_test_env__cuts_io(void)
 {
-    struct scratch t;
+    struct tmpdir t;
     struct inject te;
     struct env_slice parts[3] = {{"", 0}, {"abcdef", 6}, {"g", 1}};
     char b[8];
     size_t n = 0;
     int fd;
-    scratch_init(&t);
+    tmpdir_make(&t);
     test_env_init(&te, t.env);
     te.io_max = 4;
     EXPECT(env_file_open(&te.env, "f", ENV_READ | ENV_WRITE | ENV_CREATE, &fd) == ST_OK);
@@ -75,15 +75,15 @@ static void test_test_env__cuts_io(void)
     EXPECT(n == 8);
     EXPECT(memcmp(b, "abcd1234", 8) == 0);
     EXPECT(env_fd_close(&te.env, fd) == ST_OK);
-    scratch_release(&t);
+    tmpdir_remove(&t);
 }
 
 /* Nothing is left out: a call that the table lacks would be a jump to NULL in somebody's test. */
 static void test_test_env__passes_every_call_on(void)
 {
-    struct scratch t;
+    struct tmpdir t;
     struct inject te;
-    scratch_init(&t);
+    tmpdir_make(&t);
     test_env_init(&te, t.env);
     void *const *mine = (void *const *)(const void *)&te.vt;
     void *const *below = (void *const *)(const void *)t.env->vt;
@@ -91,7 +91,7 @@ static void test_test_env__passes_every_call_on(void)
         EXPECT((mine[i] != NULL) == (below[i] != NULL));
         EXPECT(mine[i] == NULL || mine[i] != below[i]);
     }
-    scratch_release(&t);
+    tmpdir_remove(&t);
 }
 
 TAP_MAIN({

@@ -7,7 +7,7 @@
 #include "env/addr.h"
 #include "env/env_posix.h"
 #include "net/respclient.h"
-#include "tests/env/scratch.h"
+#include "tests/engine/tmpdir.h"
 #include "tests/tap.h"
 #include "tests/test_env.h"
 
@@ -19,7 +19,7 @@
 #define BIG_BYTES (3u << 20)
 
 struct node {
-    struct scratch dir;
+    struct tmpdir dir;
     struct env *real; /* the node's, rooted in dir, under te */
     struct inject te;
     struct env *here; /* of the test's own thread */
@@ -108,7 +108,7 @@ static void node_init(struct node *n)
     EXPECT(env_posix_new(NULL, &n->here) == ST_OK);
     env_mutex_init(n->here, &n->mutex);
     env_cond_init(n->here, &n->said);
-    scratch_init(&n->dir);
+    tmpdir_make(&n->dir);
     n->te.fail_at = -1;
 }
 
@@ -132,7 +132,7 @@ static void node_release(struct node *n)
 {
     env_cond_release(n->here, &n->said);
     env_mutex_release(n->here, &n->mutex);
-    scratch_release(&n->dir);
+    tmpdir_remove(&n->dir);
     env_posix_free(n->here);
 }
 
