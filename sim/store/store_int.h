@@ -73,7 +73,6 @@ struct store {
     unsigned failed_starts;
     /* what went before the database was opened last */
     enum storecrash crash;
-    bool close_failed;
     uint64_t sync_errors;             /* failed syncs when the state was last decided */
     uint64_t faults_then[PLAN_KNOBS]; /* injected when the present incarnation started */
     uint64_t damage_then;             /* met by then */

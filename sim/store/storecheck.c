@@ -130,6 +130,10 @@ bool storecheck_opened(struct store *s)
     }
     tkv_stats(s->db, &stats);
     v->sequence = stats.sequence;
+    if (!s->model.log &&
+        !storecheck_status(s, "tkv_durable_tag", tkv_durable_tag(s->db, &v->tag))) {
+        return false;
+    }
     /* A failed sync may take unsynced bytes out of the page cache: a process death loses then what
      * a power loss may lose (disk model, F1 and F3). */
     enum storecrash crash = s->crash;
@@ -181,6 +185,14 @@ void storecheck_files(struct store *s, uint64_t tables, uint64_t logs)
 void storecheck_descriptors(struct store *s)
 {
     uint64_t open = 0;
+    for (size_t i = 0; i < s->model.workers; i++) {
+        const struct storeworker *w = &s->workers[i];
+        for (size_t n = 0; n < STORE_HOLDS; n++) {
+            if (w->cursors[n].iter != NULL || w->pins[n].pin.owner != NULL) {
+                return; /* readers keep tables open that the cache has given up */
+            }
+        }
+    }
     for (int i = 0; i < s->proc->fd_count; i++) {
         open += s->proc->fds[i].kind != FD_FREE;
     }

@@ -154,7 +154,7 @@ static uint64_t gap_after(const struct storemodel *m, uint64_t from, size_t coun
             bool in = w->state != STOREWRITE_LOST && w->state != STOREWRITE_REPLAY;
             if (in && w->order > from && w->order < next) {
                 next = w->order;
-                next_count = w->count;
+                next_count = w->numbers;
             }
         }
         if (next == UINT64_MAX || next - next_count >= from + count) {
@@ -182,7 +182,7 @@ static bool place_unknown(struct storemodel *m, const struct storeview *v,
             most = m->writes[u->write[n]].order > most ? m->writes[u->write[n]].order : most;
         }
         do {
-            w->order = gap_after(m, from, w->count);
+            w->order = gap_after(m, from, w->numbers);
             from = w->order;
             if (w->order <= v->sequence && place_unknown(m, v, cut, u, placed + 1)) {
                 return true;
@@ -206,7 +206,7 @@ static bool sequence_fits(const struct storemodel *m, const struct storeview *v,
         }
         if (n > 0) {
             const struct storewrite *w = &m->writes[m->lists[i].writes[n - 1]];
-            uint64_t least = w->order != 0 ? w->order : w->after + w->count;
+            uint64_t least = w->order != 0 ? w->order : w->after + w->numbers;
             if (least > v->sequence) {
                 return false;
             }

@@ -173,6 +173,7 @@ void storemodel_add(struct storemodel *m, const struct storechange *change)
     CK(m->writes[write].first + m->writes[write].count == m->change_count);
     m->changes[m->change_count++] = *change;
     m->writes[write].count++;
+    m->writes[write].numbers += change->type != TKV_DELETE_RANGE || change->end > change->key;
     struct storeversion v = {
         .write = write, .present = change->type == TKV_PUT, .value = change->value};
     size_t end = change->type == TKV_DELETE_RANGE ? change->end : change->key + 1;
@@ -194,11 +195,11 @@ bool storemodel_ok(struct storemodel *m, size_t write, uint64_t sequence, struct
     CK(w->state == STOREWRITE_PENDING);
     w->state = STOREWRITE_OK;
     w->order = sequence;
-    if (sequence < w->after + w->count) {
+    if (sequence < w->after + w->numbers) {
         err_set(why,
                 "write %u of worker %u has %zu changes and got sequence %llu; %llu was "
                 "acknowledged before it began",
-                w->number, w->worker, w->count, (unsigned long long)sequence,
+                w->number, w->worker, w->numbers, (unsigned long long)sequence,
                 (unsigned long long)w->after);
         return false;
     }

@@ -46,6 +46,7 @@ struct storewrite {
     bool striped;
     bool seen;           /* by a reader while it was pending */
     size_t first, count; /* in changes */
+    size_t numbers;      /* that it uses up: a range of nothing is no change */
     uint64_t order;      /* sequence of its last change, once known; else 0 */
     uint64_t after;      /* the highest order that was acknowledged when it began */
 };

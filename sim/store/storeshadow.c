@@ -146,13 +146,24 @@ static bool repair(struct shadow *s, struct env *env)
     return st == TKV_OK;
 }
 
+/* What damage has cost a recovery around this one, or the one that the run is in the middle of, is
+ * gone here too. */
+static uint64_t damage_before(const struct shadow *s)
+{
+    const struct shadow *outer = (const struct shadow *)(const void *)s->base.outer;
+    bool recovering = !s->store->open;
+    return outer != NULL ? outer->damage
+           : recovering  ? s->store->damage_then
+                         : simdisk_damage_met(s->disk);
+}
+
 int storeshadow_main(struct env *env, int argc, char **argv)
 {
     struct shadow *s = proc_of(env)->user; /* its base comes first */
     (void)argc;
     (void)argv;
     s->disk = proc_of(env)->host->disk;
-    s->damage = simdisk_damage_met(s->disk);
+    s->damage = damage_before(s);
     if (s->repair && !repair(s, env)) {
         return 1;
     }
