@@ -3,9 +3,11 @@
 
 #include "base/ck.h"
 #include "engine/background.h"
+#include "engine/install.h"
 #include "env/note.h"
 
-#define GROUP_BYTES ((size_t)1 << 20) /* a group takes no further batch beyond this */
+#define GROUP_BYTES ((size_t)1 << 20)   /* a group takes no further batch beyond this */
+#define SLOW_NS_MAX ((uint64_t)1000000) /* that a group waits before level 0 stops it */
 
 static struct commit *commit_of(struct list *link)
 {
@@ -18,71 +20,116 @@ static struct commit *commit_of(struct list *link)
  * and it lets the mutex go while it works. Memory first: it is refused without a trace. */
 static enum status rotate(struct tkv *db)
 {
-    struct memview *v = NULL;
     struct memtable *table = NULL;
+    struct superversion *next = NULL;
+    bool logged = db->options.log;
     uint64_t number = db->next_file;
-    CK_SLOW(db->verify, skl_check(&memview_active(db->version)->skl));
+    CK_SLOW(db->options.verify, memtable_check(db->superversion->active));
     enum status st = db_logs_reserve(db);
     if (st == ST_OK) {
-        st = memview_new(db->env, db->full_max + 3, &v);
+        st = superversion_new(db->env, db->options.memtables_max + 2, &next);
     }
     if (st == ST_OK) {
-        st = memtable_new(db->env, (struct order){NULL}, MEMTABLE_SKIPLIST, number, &table);
+        st = memtable_new(db->env, db->order, MEMTABLE_TREE, number, &table);
     }
     if (st != ST_OK) {
-        memview_unref(v);
+        superversion_unref(next);
         return st;
     }
     db->next_file++;
-    uint64_t base = db->base_number;
     env_mutex_unlock(db->env, &db->mutex);
 
-    bool synced = db->log.synced == db->log.size;
-    st = synced ? ST_OK : wal_sync(&db->log);
-    bool in_doubt = st != ST_OK;
+    bool in_doubt = false;
+    if (logged && db->log.synced < db->log.size) {
+        st = wal_sync(&db->log);
+        in_doubt = st != ST_OK;
+        (void)atomic_add_u64(&db->syncs, 1); /* a sum */
+    }
     struct db_log prev = {db->log.number, db->log.size};
-    if (st == ST_OK) {
+    if (logged && st == ST_OK) {
         wal_shut(&db->log);
         ENV_YIELD(db->env, "log: old one synced and left, no new one yet");
-        st = db_log_make(db, number, prev, base);
+        st = db_log_make(db, number, prev);
     }
 
     env_mutex_lock(db->env, &db->mutex);
-    db->syncs += !synced;
     if (st == ST_OK) {
-        memview_active(db->version)->last = db->given;
-        memview_add(v, table);
-        for (size_t i = 0; i < db->version->count; i++) {
-            memview_add(v, db->version->tables[i]); /* without what was merged meanwhile */
+        superversion_rotate(next, db->superversion, table, db->given);
+        install_show(db, next);
+        next = NULL;
+        if (logged) {
+            db_logs_add(db, number, db->log.size);
         }
-        struct memview *old = db->version;
-        db->version = v;
-        v = old;
-        db_logs_add(db, number, db->log.size);
         background_kick(db);
         ENV_PROBE(db->env, "log: rotated");
     } else {
         db_break(db, st, in_doubt);
     }
     memtable_unref(table);
-    memview_unref(v);
+    superversion_unref(next);
     return st;
+}
+
+/* Waits for the background, counted as a stall. Under mutex. */
+static enum status stall(struct tkv *db, enum status (*wait)(struct tkv *db))
+{
+    uint64_t since = env_clock_mono(db->env);
+    pacer_hurry(&db->pacer, true);
+    enum status st = wait(db);
+    pacer_hurry(&db->pacer, false);
+    db->stats.stalls++;
+    db->stats.stall_ns += env_clock_mono(db->env) - since;
+    return st;
+}
+
+/* With many tables in level 0 a group waits a little before it goes on, the more the nearer they
+ * are to stopping everything. Ends early when there are fewer. Under mutex. */
+static void slow_down(struct tkv *db)
+{
+    const struct tkv_options *o = &db->options;
+    size_t tables = db->superversion->version->levels[0].count;
+    if (tables < o->level0_slow) {
+        return;
+    }
+    size_t over = tables - o->level0_slow + 1;
+    size_t span = o->level0_stop - o->level0_slow + 1;
+    uint64_t since = env_clock_mono(db->env);
+    uint64_t until = since + SLOW_NS_MAX * (over < span ? over : span) / span;
+    while (db->superversion->version->levels[0].count >= tables &&
+           env_cond_wait(db->env, &db->progress, &db->mutex, until) == ST_OK &&
+           env_clock_mono(db->env) < until) {
+    }
+    db->stats.slowdowns++;
+    db->stats.slowdown_ns += env_clock_mono(db->env) - since;
+    ENV_PROBE(db->env, "commit: writers slowed down");
+}
+
+/* Whether the active table holds nothing that a flush would have to keep. */
+static bool is_empty(const struct memtable *t)
+{
+    return memtable_count(t) == 0 && t->tag == 0;
 }
 
 /* Returns once the log takes writes and the active table has room (or, to leave it, is empty). */
 static enum status room_make(struct tkv *db, bool leave)
 {
+    if (!leave && db->broken == ST_OK) {
+        slow_down(db);
+    }
     for (;;) {
-        struct memtable *active = memview_active(db->version);
+        const struct superversion *sv = db->superversion;
         enum status st;
         if (db->broken != ST_OK) {
-            st = background_wait(db);
-        } else if (skl_count(&active->skl) == 0 ||
-                   (!leave && memtable_bytes(active) < db->buffer_bytes)) {
+            st = background_wait_flush(db);
+        } else if (is_empty(sv->active) ||
+                   (!leave && memtable_bytes(sv->active) < db->options.write_buffer_bytes)) {
             return ST_OK;
-        } else if (memview_full(db->version) >= db->full_max) {
+        } else if (sv->full_count >= db->options.memtables_max) {
             ENV_PROBE(db->env, "commit: writers stalled");
-            st = background_wait(db);
+            st = stall(db, background_wait_flush);
+        } else if (!leave && sv->version->levels[0].count >= db->options.level0_stop) {
+            ENV_PROBE(db->env, "commit: writers stopped by level 0");
+            st = stall(db, background_wait_level0);
         } else {
             st = rotate(db);
         }
@@ -90,6 +137,25 @@ static enum status room_make(struct tkv *db, bool leave)
             return st;
         }
     }
+}
+
+/* Tells the active table which old versions nobody can ask for. Under mutex; its list is the
+ * leader's. */
+static void prune(struct tkv *db, struct memtable *active)
+{
+    if (db->prune_at != db->snapshots_changed) {
+        buf_clear(&db->prune);
+        for (struct list *at = db->snapshots.next; at != &db->snapshots; at = at->next) {
+            uint64_t sequence = LIST_ENTRY(at, struct tkv_snapshot, link)->sequence;
+            if (buf_append(&db->prune, &sequence, sizeof sequence) != ST_OK) {
+                memtable_prune(active, 0, NULL, 0); /* nothing may go then */
+                return;
+            }
+        }
+        db->prune_at = db->snapshots_changed;
+    }
+    memtable_prune(active, db_sequence(db), (const uint64_t *)(const void *)db->prune.data,
+                   db->prune.size / sizeof(uint64_t));
 }
 
 /* ---- a group ---- */
@@ -116,23 +182,22 @@ static struct commit *group_next(struct commit *c, const struct commit *last)
     return c == last ? NULL : commit_of(c->link.next);
 }
 
-static enum status node_chain(struct skl *l, const struct batch_entry *e, struct skl_node ***tail)
+static enum status node_chain(struct memtable *t, const struct batch_entry *e,
+                              struct memtable_node ***tail)
 {
-    struct skl_node *n = skl_node_new(l, e->type, e->key, e->value);
-    if (n == NULL) {
-        return ST_NOMEM;
+    enum status st = memtable_prepare(t, e, *tail);
+    if (st == ST_OK) {
+        *tail = &(**tail)->chain;
     }
-    **tail = n;
-    *tail = &n->next[0];
-    return ST_OK;
+    return st;
 }
 
 /* Makes the nodes of c. What is made when memory runs out stays unused in the table's arena. */
-static enum status nodes_make(struct skl *l, struct commit *c)
+static enum status nodes_make(struct memtable *t, struct commit *c)
 {
-    struct skl_node **tail = &c->nodes;
+    struct memtable_node **tail = &c->nodes;
     if (c->batch.size == 0) {
-        return c->count == 0 ? ST_OK : node_chain(l, &c->entry, &tail);
+        return c->count == 0 ? ST_OK : node_chain(t, &c->entry, &tail);
     }
     struct batch_walk w;
     bool more = true;
@@ -142,7 +207,7 @@ static enum status nodes_make(struct skl *l, struct commit *c)
         st = batch_walk_next(&w, &e, &more);
         CK(st == ST_OK); /* it was made by batch_add */
         if (more) {
-            st = node_chain(l, &e, &tail);
+            st = node_chain(t, &e, &tail);
         }
     }
     return st;
@@ -181,23 +246,35 @@ static void appended_note(struct tkv *db, struct commit *c, const struct commit 
     }
 }
 
-/* Numbers and logs the group; *given is the last number used. Without mutex. */
-static enum status group_log(struct tkv *db, struct skl *l, struct commit *c,
-                             const struct commit *last, uint64_t *given)
+/* What a group is numbered with. */
+struct counters {
+    uint64_t given; /* the last number used */
+    uint64_t tag;   /* the highest so far */
+};
+
+/* Makes the nodes of the group's commits, numbers and logs them. A commit that fails by itself has
+ * its own status. Without mutex. */
+static enum status group_log(struct tkv *db, struct memtable *t, struct commit *c,
+                             const struct commit *last, struct counters *n)
 {
     struct commit *leader = c;
     bool sync = false;
     enum status st = ST_OK;
     for (; st == ST_OK && c != NULL; c = group_next(c, last)) {
-        c->st = nodes_make(l, c);
-        if (c->st == ST_OK) {
-            sync = sync || c->sync;
+        c->st = c->tag != 0 && c->tag < n->tag ? ST_INVAL : nodes_make(t, c);
+        if (c->st != ST_OK) {
+            continue;
         }
-        if (c->st == ST_OK && c->count > 0) {
-            c->first = *given + 1;
-            *given += c->count;
-            st = record_append(&db->log, c);
+        sync = sync || c->sync;
+        n->tag = c->tag > n->tag ? c->tag : n->tag;
+        if (c->count > 0) {
+            c->first = n->given + 1;
+            n->given += c->count;
+            st = db->options.log ? record_append(&db->log, c) : ST_OK;
         }
+    }
+    if (!db->options.log) {
+        return ST_OK;
     }
     if (st == ST_OK) {
         st = wal_flush(&db->log);
@@ -208,21 +285,22 @@ static enum status group_log(struct tkv *db, struct skl *l, struct commit *c,
     if (st == ST_OK && sync && db->log.synced < db->log.size) {
         ENV_YIELD(db->env, "commit: record written, not synced");
         st = wal_sync(&db->log);
+        (void)atomic_add_u64(&db->syncs, 1); /* a sum */
     }
     return st;
 }
 
 /* Puts the group's entries into the table. Nobody sees them before the sequence is raised. */
-static void group_link(struct skl *l, struct commit *c, const struct commit *last)
+static void group_link(struct memtable *t, struct commit *c, const struct commit *last)
 {
     for (; c != NULL; c = group_next(c, last)) {
         if (c->st != ST_OK) {
             continue;
         }
         uint64_t sequence = c->first;
-        for (struct skl_node *n = c->nodes, *next; n != NULL; n = next) {
-            next = n->next[0]; /* the link takes its place */
-            skl_link(l, n, sequence++);
+        for (struct memtable_node *n = c->nodes, *next; n != NULL; n = next) {
+            next = n->chain; /* the link takes its place */
+            memtable_link(t, n, sequence++);
         }
         CK(c->count == 0 || sequence == c->first + c->count);
     }
@@ -237,7 +315,11 @@ static void group_end(struct tkv *db, struct commit *c, const struct commit *las
         more = next != NULL;
         list_remove(&c->link);
         c->st = st != ST_OK ? st : c->st;
-        c->sequence = c->count > 0 && c->st == ST_OK ? c->first + c->count - 1 : 0;
+        if (c->rotate) {
+            c->sequence = c->first;
+        } else {
+            c->sequence = c->count > 0 && c->st == ST_OK ? c->first + c->count - 1 : 0;
+        }
         c->done = true;
         env_cond_signal(db->env, &c->turn);
         c = next;
@@ -247,32 +329,53 @@ static void group_end(struct tkv *db, struct commit *c, const struct commit *las
     }
 }
 
+/* The bytes of keys and values that the group brought in. */
+static uint64_t group_bytes(struct commit *c, const struct commit *last)
+{
+    uint64_t bytes = 0;
+    for (; c != NULL; c = group_next(c, last)) {
+        if (c->st == ST_OK && c->count > 0) {
+            bytes += c->batch.size > 0 ? c->batch.size - BATCH_HEAD
+                                       : c->entry.key.size + c->entry.value.size;
+        }
+    }
+    return bytes;
+}
+
 /* What the commit at the head of the queue does for itself and those behind it. Under mutex. */
 static void lead(struct tkv *db, struct commit *c)
 {
     enum status st = room_make(db, c->rotate);
     struct commit *last = group_last(db);
-    if (st != ST_OK) {
+    if (st != ST_OK || c->rotate) {
+        c->first = db->given; /* for a rotation: the last number in tables that are full now */
         group_end(db, c, last, st);
         return;
     }
-    struct skl *l = &memview_active(db->version)->skl;
-    uint64_t given = db->given;
-    uint64_t synced = db->log.synced;
+    struct memtable *active = db->superversion->active;
+    struct counters n = {db->given, db->tag};
+    uint64_t tag = n.tag;
+    uint64_t size = db->log.size;
+    prune(db, active);
     env_mutex_unlock(db->env, &db->mutex);
 
-    st = group_log(db, l, c, last, &given);
+    st = group_log(db, active, c, last, &n);
     if (st == ST_OK) {
         ENV_YIELD(db->env, "commit: logged, not visible");
-        group_link(l, c, last);
+        group_link(active, c, last);
     }
 
     env_mutex_lock(db->env, &db->mutex);
-    db->given = given; /* a failed change's number is used up too */
+    db->given = n.given; /* a failed change's number is used up too */
     if (st == ST_OK) {
-        db->sequence = given;
-        db->logs[db->logs_count - 1].size = db->log.size;
-        db->syncs += db->log.synced != synced;
+        atomic_set_u64(&db->sequence, n.given);
+        db->tag = n.tag;
+        active->tag = n.tag > tag ? n.tag : active->tag;
+        db->stats.written_bytes += group_bytes(c, last);
+        if (db->options.log) {
+            db->stats.log_written_bytes += db->log.size - size;
+            db->logs[db->logs_count - 1].size = db->log.size;
+        }
     } else {
         db_break(db, st, true);
     }

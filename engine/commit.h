@@ -1,6 +1,8 @@
 /* commit.h - how a change gets in: the queue of writers, groups of them, and log rotation.
  *
- * Writers queue. The one at the head leads: it makes room, takes as many of those behind it as are
+ * Writers queue. The one at the head leads: it makes room (a new memtable and log when the present
+ * one is full; it waits while too much waits to be flushed or compacted, and is slowed down before
+ * that), takes as many of those behind it as are
  * reasonable, writes one record for each batch in one append, syncs once if any of them wants that,
  * puts the entries into the active table, makes them visible by raising the sequence, and wakes
  * the others. Everything that can fail for lack of memory is done before the log is touched.
@@ -10,6 +12,9 @@
  *   C2  after a failed append or sync nothing is appended to that log (db_break)
  *   C3  the log being left is synced to its end before the next one exists (so no later change
  *       can survive an earlier one)
+ *
+ *   C4  tags never go down from one change to the next (TKV_INVALID)
+ *   C5  who waits for the background is told when an attempt of it fails
  *
  * Failure: the group's writers all get the status; none of their changes becomes visible. */
 #ifndef ENGINE_COMMIT_H
@@ -22,19 +27,20 @@ struct commit {
     struct slice batch; /* encoded; or else, when count is 1, a single change: */
     struct batch_entry entry;
     uint32_t count; /* changes; 0: nothing but what follows */
-    bool sync;
-    bool rotate; /* leave the active table, if it holds anything; count is 0 */
+    bool sync;      /* of the log; without a log the caller flushes afterwards */
+    bool rotate;    /* leave the active table, if it holds anything; count is 0 */
+    uint64_t tag;   /* 0: none */
 
-    uint64_t sequence; /* out: of its last change */
+    uint64_t sequence; /* out: of its last change; for a rotation the last number given before it */
 
     /* private */
     struct list link;
     struct env_cond turn;
     bool done;
     enum status st;
-    uint64_t first;         /* sequence */
-    struct skl_node *nodes; /* made, not linked; chained by next[0] */
-    uint64_t end;           /* offset behind its record in the log */
+    uint64_t first;              /* sequence */
+    struct memtable_node *nodes; /* made, not linked */
+    uint64_t end;                /* offset behind its record in the log */
 };
 
 NODISCARD enum status commit_run(struct tkv *db, struct commit *c);

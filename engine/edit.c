@@ -195,6 +195,7 @@ static enum status get_file(struct edit *e, struct tabset *set, struct slice *s)
     struct tabfile *f;
     enum status st = tabfile_new(set, &t, &f);
     if (st == ST_OK) {
+        f->kept = 1; /* nobody else sees it yet; a durable edit names it, whatever becomes of f */
         st = edit_add_file(e, (int)v[LEVEL], f);
         tabfile_unref(f);
     }

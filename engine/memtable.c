@@ -6,10 +6,15 @@
 /* A node is a struct record, in a skip list with links behind its head: see skl.h. */
 _Static_assert(offsetof(struct record, chain) == 0, "a node begins with its chain");
 
+struct memtable_tomb {
+    struct memtable_tomb *next; /* older ones */
+    struct tomb tomb;
+};
+
 /* A node that becomes a tomb: begin and end follow. */
 struct tomb_node {
     struct record head;
-    struct tombtab_item item;
+    struct memtable_tomb tomb;
 };
 
 enum status memtable_new(struct env *env, struct order order, enum memtable_kind kind, uint64_t log,
@@ -21,7 +26,6 @@ enum status memtable_new(struct env *env, struct order order, enum memtable_kind
     }
     *t = (struct memtable){.env = env, .refs = 1, .log = log, .order = order, .kind = kind};
     arena_init(&t->arena, &env->mem);
-    tombtab_init(&t->tombs, order, &t->arena);
     enum status st = kind == MEMTABLE_TREE ? memtree_init(&t->tree, order, &t->arena)
                                            : skl_init(&t->skl, env, order, &t->arena);
     if (st != ST_OK) {
@@ -53,17 +57,14 @@ void memtable_unref(struct memtable *t)
 
 static struct record *tomb_new(struct memtable *t, const struct batch_entry *e)
 {
-    if (tombtab_prepare(&t->tombs) != ST_OK) {
-        return NULL;
-    }
     struct tomb_node *n = arena_alloc(&t->arena, sizeof *n + e->key.size + e->value.size);
     if (n == NULL) {
         return NULL;
     }
     char *bytes = (char *)(n + 1);
     *n = (struct tomb_node){.head.type = BATCH_DELETE_RANGE};
-    n->item.tomb.begin = slice_of(bytes, e->key.size);
-    n->item.tomb.end = slice_of(bytes + e->key.size, e->value.size);
+    n->tomb.tomb.begin = slice_of(bytes, e->key.size);
+    n->tomb.tomb.end = slice_of(bytes + e->key.size, e->value.size);
     if (e->key.size > 0) {
         memcpy(bytes, e->key.data, e->key.size);
     }
@@ -96,10 +97,14 @@ enum status memtable_prepare(struct memtable *t, const struct batch_entry *e,
 
 static void tomb_link(struct memtable *t, struct tomb_node *n, uint64_t sequence)
 {
-    n->item.tomb.sequence = sequence;
-    if (order_compare(t->order, n->item.tomb.begin, n->item.tomb.end) < 0) {
-        tombtab_link(&t->tombs, &n->item);
+    struct memtable_tomb *tomb = &n->tomb;
+    if (order_compare(t->order, tomb->tomb.begin, tomb->tomb.end) >= 0) {
+        return; /* nothing is in it */
     }
+    tomb->tomb.sequence = sequence;
+    tomb->next = t->tombs;
+    ATOMIC_SET_PTR(&t->tombs, tomb);
+    atomic_set_u64(&t->tomb_count, t->tomb_count + 1);
 }
 
 void memtable_link(struct memtable *t, struct memtable_node *node, uint64_t sequence)
@@ -161,24 +166,60 @@ enum memtable_answer memtable_get(const struct memtable *t, struct slice key, ui
 
 uint64_t memtable_cover(const struct memtable *t, struct slice key, uint64_t sequence)
 {
-    return tombtab_cover(&t->tombs, key, sequence);
+    uint64_t best = 0;
+    for (const struct memtable_tomb *m = ATOMIC_GET_PTR(&t->tombs); m != NULL; m = m->next) {
+        if (m->tomb.sequence <= sequence && m->tomb.sequence > best &&
+            order_compare(t->order, m->tomb.begin, key) <= 0 &&
+            order_compare(t->order, key, m->tomb.end) < 0) {
+            best = m->tomb.sequence;
+        }
+    }
+    return best;
 }
 
 enum status memtable_tombs(const struct memtable *t, uint64_t limit, const struct tomb_prune *prune,
                            struct tomb_set **set)
 {
-    return tombtab_set(&t->tombs, limit, prune, set);
+    const struct memtable_tomb *newest = ATOMIC_GET_PTR(&t->tombs);
+    size_t count = 0;
+    *set = NULL;
+    for (const struct memtable_tomb *m = newest; m != NULL; m = m->next) {
+        count += m->tomb.sequence <= limit;
+    }
+    if (count == 0) {
+        return ST_OK;
+    }
+    struct tomb *list = env_alloc(t->env, count * sizeof *list);
+    if (list == NULL) {
+        return ST_NOMEM;
+    }
+    size_t at = 0;
+    for (const struct memtable_tomb *m = newest; m != NULL; m = m->next) {
+        if (m->tomb.sequence <= limit) {
+            list[at++] = m->tomb;
+        }
+    }
+    enum status st = tomb_set_pruned(&t->env->mem, t->order, list, count, prune, set);
+    env_release(t->env, list);
+    return st;
 }
 
 uint64_t memtable_count(const struct memtable *t)
 {
     uint64_t entries = t->kind == MEMTABLE_TREE ? memtree_count(&t->tree) : skl_count(&t->skl);
-    return entries + atomic_get_u64(&t->tombs.count);
+    return entries + atomic_get_u64(&t->tomb_count);
 }
 
 bool memtable_check(const struct memtable *t)
 {
-    return tombtab_check(&t->tombs) &&
+    uint64_t tombs = 0;
+    for (const struct memtable_tomb *m = t->tombs; m != NULL; m = m->next) {
+        if (order_compare(t->order, m->tomb.begin, m->tomb.end) >= 0) {
+            return false;
+        }
+        tombs++;
+    }
+    return tombs == t->tomb_count &&
            (t->kind == MEMTABLE_TREE ? memtree_check(&t->tree) : skl_check(&t->skl));
 }
 

@@ -16,7 +16,7 @@
 #include "engine/entry.h"
 #include "engine/memtree.h"
 #include "engine/skl.h"
-#include "engine/tombtab.h"
+#include "engine/tomb.h"
 
 enum memtable_kind {
     MEMTABLE_TREE,     /* memtree.h: use this one */
@@ -26,6 +26,8 @@ enum memtable_kind {
 struct memtable_node {
     struct memtable_node *chain; /* the caller's until the node is linked */
 };
+
+struct memtable_tomb; /* one range tombstone; linked newest first */
 
 struct memtable {
     struct env *env; /* borrowed */
@@ -39,7 +41,8 @@ struct memtable {
     struct arena arena;
     struct skl skl; /* one of the two is in use, as kind says */
     struct memtree tree;
-    struct tombtab tombs;
+    struct memtable_tomb *tombs; /* atomic; NULL: none */
+    uint64_t tomb_count;         /* atomic */
 };
 
 /* An empty table with one reference, the caller's. */
@@ -91,7 +94,7 @@ NODISCARD enum status memtable_tombs(const struct memtable *t, uint64_t limit,
 
 static inline bool memtable_has_tombs(const struct memtable *t)
 {
-    return tombtab_any(&t->tombs);
+    return ATOMIC_GET_PTR(&t->tombs) != NULL;
 }
 
 /* Entries and tombs. */

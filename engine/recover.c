@@ -3,7 +3,9 @@
 
 #include "base/ck.h"
 #include "base/heap.h"
-#include "engine/basefile.h"
+#include "engine/background.h"
+#include "engine/compact.h"
+#include "engine/install.h"
 #include "engine/walread.h"
 #include "env/note.h"
 
@@ -11,7 +13,7 @@
 
 /* With more live logs than this the newest are copied into the new one, as many as are small
  * together (a fraction of a memtable), so that a loop of crashes does not pile them up; if that is
- * not enough, what was replayed counts as full and is merged into the base. */
+ * not enough, what was replayed counts as full and is flushed. */
 #define LOGS_MAX       4
 #define MERGE_FRACTION 4
 
@@ -21,7 +23,8 @@ struct log_info {
     uint64_t size;   /* of the file */
     uint64_t valid;  /* end of the last whole record */
     uint64_t synced; /* it says itself that it is on the medium up to here */
-    uint64_t fresh;  /* end of the first record that the base does not cover; 0: none */
+    uint64_t fresh;  /* end of the first record that the tables do not cover; 0: none */
+    bool data;       /* it has a record */
     bool opened;     /* its opening is whole: it may have been served from */
     bool torn;       /* something that is no record follows */
 };
@@ -36,11 +39,17 @@ struct recover {
     struct err *err;
     struct buf files; /* struct file: what the directory holds */
     struct heap logs; /* numbers, the highest first */
-    bool exists;      /* a base or a log was found */
-    uint64_t base;    /* number; 0: none */
-    struct basefile_info base_info;
-    struct memtable *base_table;
+    bool has_current;
+    bool has_tables;
+    bool exists;
+    uint64_t manifest; /* number; 0: none */
+    struct manifest_state state;
+    struct version *version;
+    struct buf live;        /* u64: numbers of the version's tables, ascending */
+    uint64_t begun;         /* db_names_begin() */
+    struct edit edit;       /* tables that were made of full memtables on the way */
     struct memtable *table; /* what the logs hold on top */
+    uint64_t table_log;     /* where its first record lies */
     struct db_log *chain;   /* logs to replay with the sizes that count, newest first; owned */
     size_t chain_count;
     size_t chain_cap;
@@ -80,14 +89,14 @@ static bool file_found(void *arg, const char *name)
     struct recover *r = l->r;
     struct file f = {.number = 0};
     f.kind = fname_parse(name, &f.number);
-    if (f.kind != FNAME_LOG && f.kind != FNAME_BASE && f.kind != FNAME_TMP) {
+    r->has_current = r->has_current || f.kind == FNAME_CURRENT;
+    r->has_tables = r->has_tables || f.kind == FNAME_TABLE;
+    if (f.kind != FNAME_LOG && f.kind != FNAME_TABLE && f.kind != FNAME_MANIFEST &&
+        f.kind != FNAME_TMP) {
         return true;
     }
     if (f.number >= r->db->next_file) {
         r->db->next_file = f.number + 1;
-    }
-    if (f.kind == FNAME_BASE && f.number > r->base) {
-        r->base = f.number;
     }
     l->st = buf_append(&r->files, &f, sizeof f);
     if (l->st == ST_OK && f.kind == FNAME_LOG) {
@@ -104,17 +113,108 @@ static enum status directory_read(struct recover *r)
     return st == ST_OK ? ST_OK : err_status(r->err, st, r->db->dir);
 }
 
-static enum status base_read(struct recover *r)
+/* Whether a sorted run of numbers holds one. */
+static bool has_number(const struct buf *sorted, uint64_t number)
 {
-    if (r->base == 0) {
-        return memtable_new(r->db->env, (struct order){NULL}, MEMTABLE_SKIPLIST, 0, &r->base_table);
+    size_t low = 0;
+    size_t high = sorted->size / sizeof number;
+    uint64_t at;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        memcpy(&at, sorted->data + middle * sizeof at, sizeof at);
+        if (at == number) {
+            return true;
+        }
+        if (at < number) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
     }
-    enum status st =
-        basefile_load(r->db->env, r->db->dir, r->base, &r->base_table, &r->base_info, r->err);
-    if (st == ST_OK && r->base_info.log_floor >= r->db->next_file) {
-        r->db->next_file = r->base_info.log_floor + 1; /* its log's name was not durable yet */
+    return false;
+}
+
+/* Pops all numbers off the heap into a sorted run. */
+static enum status heap_drain(struct heap *h, struct buf *sorted)
+{
+    enum status st = ST_OK;
+    while (st == ST_OK && h->count > 0) {
+        uint64_t number = heap_pop(h).key;
+        st = buf_append(sorted, &number, sizeof number);
     }
-    r->last = r->base_info.last;
+    return st;
+}
+
+/* The tables' numbers, sorted: those that the version names. */
+static enum status live_sort(struct recover *r)
+{
+    struct heap numbers;
+    enum status st = ST_OK;
+    heap_init(&numbers, &r->db->env->mem);
+    for (int level = 0; level < TKV_LEVELS; level++) {
+        const struct version_level *l = &r->version->levels[level];
+        for (size_t i = 0; st == ST_OK && i < l->count; i++) {
+            st = heap_push(&numbers, (struct heap_entry){l->files[i]->info.number, 0, NULL});
+        }
+    }
+    if (st == ST_OK) {
+        st = heap_drain(&numbers, &r->live);
+    }
+    heap_release(&numbers);
+    return st == ST_OK ? ST_OK : err_status(r->err, st, r->db->dir);
+}
+
+/* Every table of the version is in the directory. */
+static enum status tables_check(struct recover *r)
+{
+    size_t found = 0;
+    for (size_t at = 0; at < r->files.size; at += sizeof(struct file)) {
+        struct file f;
+        memcpy(&f, r->files.data + at, sizeof f);
+        found += f.kind == FNAME_TABLE && has_number(&r->live, f.number);
+    }
+    if (found == r->live.size / sizeof(uint64_t)) {
+        return ST_OK;
+    }
+    for (size_t at = 0; at < r->live.size; at += sizeof(uint64_t)) {
+        uint64_t number;
+        char name[FNAME_SIZE];
+        char path[ENV_PATH_MAX];
+        struct env_stat stat;
+        memcpy(&number, r->live.data + at, sizeof number);
+        fname_text(name, FNAME_TABLE, number);
+        fname_make(path, r->db->dir, FNAME_TABLE, number);
+        if (env_path_stat(r->db->env, path, &stat) != ST_OK) {
+            err_set(r->err, "%s: missing: the manifest has it at offset 0", name);
+            return ST_CORRUPT;
+        }
+    }
+    return ST_CORRUPT;
+}
+
+static enum status manifest_take(struct recover *r)
+{
+    struct tkv *db = r->db;
+    enum status st;
+    if (!r->has_current) {
+        st = version_new(db->env, db->order, &r->version);
+        return st == ST_OK ? st : err_status(r->err, st, db->dir);
+    }
+    st = manifest_current(db->env, db->dir, &r->manifest, r->err);
+    if (st == ST_OK) {
+        st = manifest_read(db->env, db->dir, r->manifest, db->order, &db->tabset, &r->version,
+                           &r->state, r->err);
+    }
+    if (st == ST_OK) {
+        st = live_sort(r);
+    }
+    if (st == ST_OK) {
+        st = tables_check(r);
+    }
+    if (st == ST_OK && r->state.next_file > db->next_file) {
+        db->next_file = r->state.next_file;
+    }
+    r->last = r->state.flushed;
     return st;
 }
 
@@ -136,7 +236,7 @@ static enum status header_take(struct recover *r, uint64_t number, struct slice 
     if (st == ST_UNSUPPORTED) {
         return say(r, st, number, "a newer format version", 0);
     }
-    if (st == ST_OK && (head->a >= number || head->c >= number)) {
+    if (st == ST_OK && head->a >= number) {
         st = ST_CORRUPT;
     }
     return st == ST_OK ? ST_OK : say(r, st, number, "a header that is none", 0);
@@ -174,7 +274,8 @@ static enum status survey_record(struct recover *r, uint64_t number,
         break;
     case WALFMT_FULL:
         st = record_check(r, number, record, &last);
-        if (st == ST_OK && info->fresh == 0 && last > r->base_info.last) {
+        info->data = true;
+        if (st == ST_OK && info->fresh == 0 && last > r->state.flushed) {
             info->fresh = record->end;
         }
         break;
@@ -253,7 +354,7 @@ static enum status head_find(struct recover *r)
 {
     while (!r->has_head && r->logs.count > 0) {
         uint64_t number = UINT64_MAX - heap_pop(&r->logs).key;
-        if (number < r->base_info.log_floor) {
+        if (number < r->state.log_floor) {
             break;
         }
         enum status st = log_survey(r, number, &r->head);
@@ -264,8 +365,9 @@ static enum status head_find(struct recover *r)
             ENV_PROBE(r->db->env, "recover: unfinished log ignored");
             continue;
         }
-        if (r->head.head.c > r->base) {
-            return say(r, ST_CORRUPT, number, "built on a base file that is missing, said", 0);
+        if (r->head.head.c > r->manifest) {
+            return say(r, ST_CORRUPT, number, "made under a later manifest than CURRENT's, as said",
+                       0);
         }
         r->has_head = true;
         st = chain_add(r, number, r->head.valid);
@@ -276,14 +378,34 @@ static enum status head_find(struct recover *r)
     return ST_OK;
 }
 
-/* Follows the headers from the last log to the first one above the base. */
+/* Without CURRENT there is no database, unless something that was written shows that there was. */
+static enum status nothing_check(struct recover *r)
+{
+    bool data = r->has_tables;
+    while (!data && r->logs.count > 0) {
+        struct log_info info;
+        uint64_t number = UINT64_MAX - heap_pop(&r->logs).key;
+        enum status st = log_survey(r, number, &info);
+        if (st != ST_OK) {
+            return st;
+        }
+        data = info.data;
+    }
+    if (data) {
+        err_set(r->err, "CURRENT: missing, at offset 0, from a directory with tables or logs");
+        return ST_CORRUPT;
+    }
+    return ST_OK;
+}
+
+/* Follows the headers from the last log to the first one above the floor. */
 static enum status chain_find(struct recover *r)
 {
     if (!r->has_head) {
         return ST_OK;
     }
     struct walfmt_head head = r->head.head;
-    while (head.a != 0 && head.a >= r->base_info.log_floor) {
+    while (head.a != 0 && head.a >= r->state.log_floor) {
         struct walread reader;
         struct walread_record record;
         uint64_t number = head.a;
@@ -323,37 +445,78 @@ static enum status batch_apply(struct memtable *t, struct slice data, uint64_t s
     bool more;
     enum status st = batch_walk_init(&w, data);
     while (st == ST_OK) {
+        struct memtable_node *node;
         st = batch_walk_next(&w, &e, &more);
         if (st != ST_OK || !more) {
             return st;
         }
-        struct skl_node *n = skl_node_new(&t->skl, e.type, e.key, e.value);
-        if (n == NULL) {
-            return ST_NOMEM;
+        st = memtable_prepare(t, &e, &node);
+        if (st == ST_OK) {
+            memtable_link(t, node, sequence++);
         }
-        skl_link(&t->skl, n, sequence++);
     }
     return st;
 }
 
-/* One data record: checked, and applied unless the base covers it. *applied tells. */
+/* Makes a table of what was replayed so far, to go on with an empty memtable. */
+static enum status table_flush(struct recover *r)
+{
+    struct tkv *db = r->db;
+    struct tabfile *file = NULL;
+    struct memtable *next = NULL;
+    enum status st = memtable_new(db->env, db->order, MEMTABLE_TREE, 0, &next);
+    if (st != ST_OK) {
+        return err_status(r->err, st, db->dir);
+    }
+    r->table->last = r->last;
+    struct compact_flush f = {
+        .db = db, .tables = &r->table, .count = 1, .snapshots = &r->last, .snapshot_count = 1};
+    st = compact_flush(&f, &file, r->err);
+    if (st == ST_OK && file != NULL) {
+        st = edit_add_file(&r->edit, 0, file);
+    }
+    tabfile_unref(file);
+    if (st != ST_OK) {
+        memtable_unref(next);
+        return r->err != NULL && r->err->text[0] != '\0' ? st : err_status(r->err, st, db->dir);
+    }
+    memtable_unref(r->table);
+    r->table = next;
+    r->edit.has_flushed = true;
+    r->edit.flushed = r->last;
+    ENV_PROBE(db->env, "recover: a table made while replaying");
+    return ST_OK;
+}
+
+/* One data record: checked, and applied unless tables cover it. *applied tells. */
 static enum status record_replay(struct recover *r, uint64_t number,
                                  const struct walread_record *record, bool *applied)
 {
     uint64_t last;
     *applied = false;
     enum status st = record_check(r, number, record, &last);
-    if (st != ST_OK || last <= r->base_info.last) {
+    if (st != ST_OK || last <= r->state.flushed) {
         return st;
     }
     if (record->sequence <= r->last) {
         return say(r, ST_CORRUPT, number, "a sequence that was used before", record->start);
     }
+    if (!r->db->options.read_only &&
+        memtable_bytes(r->table) >= r->db->options.write_buffer_bytes &&
+        memtable_count(r->table) > 0) {
+        st = table_flush(r);
+        if (st != ST_OK) {
+            return st;
+        }
+    }
+    if (memtable_count(r->table) == 0) {
+        r->table_log = number;
+    }
     st = batch_apply(r->table, record->data, record->sequence);
     CK(st != ST_CORRUPT);
     if (st == ST_OK) {
         r->last = last;
-        r->db->recovered_records++;
+        r->db->stats.recovered_records++;
         *applied = true;
     }
     return st == ST_OK ? ST_OK : say_status(r, st, number);
@@ -407,13 +570,15 @@ static enum status chain_replay(struct recover *r)
     uint64_t bytes = 0;
     while (r->chain_count >= LOGS_MAX && r->merged < r->chain_count) {
         bytes += r->chain[r->merged].size;
-        if (bytes > r->db->buffer_bytes / MERGE_FRACTION) {
+        if (bytes > r->db->options.write_buffer_bytes / MERGE_FRACTION) {
             break;
         }
         r->merged++;
     }
-    enum status st =
-        memtable_new(r->db->env, (struct order){NULL}, MEMTABLE_SKIPLIST, 0, &r->table);
+    if (!r->db->options.log || r->db->options.read_only) {
+        r->merged = 0; /* nothing is copied */
+    }
+    enum status st = memtable_new(r->db->env, r->db->order, MEMTABLE_TREE, 0, &r->table);
     for (size_t i = r->chain_count; st == ST_OK && i > (r->merged > 0 ? r->merged : 1); i--) {
         st = log_replay(r, r->chain[i - 1], UINT64_MAX);
     }
@@ -463,10 +628,7 @@ static enum status log_finish(struct recover *r)
     }
     if (st == ST_OK) {
         ENV_YIELD(db->env, "recover: new log synced, its name not yet");
-        st = env_dir_sync(db->env, db->dir);
-    }
-    if (st == ST_OK) {
-        st = parent_sync(db);
+        st = db_names_sync(db, r->begun);
     }
     if (st == ST_OK && r->copied > 0) {
         /* the logs that the copies came from may go next: let damage to the copies be noticed */
@@ -529,7 +691,7 @@ static enum status log_new(struct recover *r)
     size_t dropped = chain_drop(r, &prev);
     uint64_t number = db->next_file++;
     struct walfmt_head head = {
-        WALFMT_LOG_MAGIC, WALFMT_VERSION, number, prev.number, prev.size, r->base,
+        WALFMT_LOG_MAGIC, WALFMT_VERSION, number, prev.number, prev.size, db->manifest_number,
     };
     char path[ENV_PATH_MAX];
     fname_make(path, db->dir, FNAME_LOG, number);
@@ -552,34 +714,64 @@ static enum status log_new(struct recover *r)
 
 /* ---- the end ---- */
 
-/* Puts the tables together. With many logs what was replayed counts as full, so that the
- * background thread merges it and they can go. */
-static enum status version_make(struct recover *r)
+/* Shows what was read, with an empty memtable: enough for a manifest. */
+static enum status state_show(struct recover *r)
 {
     struct tkv *db = r->db;
+    struct superversion *sv = NULL;
     struct memtable *active = NULL;
-    enum status st = memview_new(db->env, db->full_max + 3, &db->version);
-    r->table->log = db->logs[0].number;
-    r->table->last = r->last;
-    if (st == ST_OK && db->logs_count > LOGS_MAX && skl_count(&r->table->skl) > 0) {
-        st =
-            memtable_new(db->env, (struct order){NULL}, MEMTABLE_SKIPLIST, db->log.number, &active);
+    enum status st = superversion_new(db->env, db->options.memtables_max + 2, &sv);
+    if (st == ST_OK) {
+        st = memtable_new(db->env, db->order, MEMTABLE_TREE, 0, &active);
     }
-    if (st != ST_OK) {
-        return err_status(r->err, st, db->dir);
+    if (st == ST_OK) {
+        superversion_set(sv, r->version, active);
+        install_show(db, sv);
+        sv = NULL;
+        db->given = r->last > r->state.last_sequence ? r->last : r->state.last_sequence;
+        db->flushed = r->state.flushed;
+        db->log_floor = r->state.log_floor;
+        db->tag = r->state.tag;
+        db->durable_tag = r->state.tag;
+        atomic_set_u64(&db->manifest_number, r->manifest);
     }
-    if (active != NULL) {
-        memview_add(db->version, active);
-        memtable_unref(active);
-        db->wanted = true;
+    memtable_unref(active);
+    superversion_unref(sv);
+    return st == ST_OK ? ST_OK : err_status(r->err, st, db->dir);
+}
+
+/* Shows what was replayed too. It becomes the active memtable; or, with `full`, a full one behind
+ * an empty one that belongs to log `number`. */
+static enum status table_show(struct recover *r, bool full, uint64_t number)
+{
+    struct tkv *db = r->db;
+    struct superversion *sv = NULL;
+    struct superversion *replayed = NULL;
+    struct memtable *active = NULL;
+    size_t cap = db->options.memtables_max + 2;
+    enum status st = superversion_new(db->env, cap, &sv);
+    if (st == ST_OK) {
+        st = superversion_new(db->env, cap, &replayed);
     }
-    memview_add(db->version, r->table);
-    memview_add(db->version, r->base_table);
-    db->sequence = r->last;
-    db->given = r->last;
-    db->base_number = r->base;
-    CK_SLOW(db->verify, memview_check(db->version));
-    return ST_OK;
+    if (st == ST_OK && full) {
+        st = memtable_new(db->env, db->order, MEMTABLE_TREE, number, &active);
+    }
+    if (st == ST_OK) {
+        bool empty = memtable_count(r->table) == 0;
+        r->table->log = empty ? number : r->table_log;
+        superversion_set(sv, db->superversion->version, r->table);
+        if (full) {
+            superversion_rotate(replayed, sv, active, r->last);
+        }
+        install_show(db, full ? replayed : sv);
+        *(full ? &replayed : &sv) = NULL;
+        db->given = r->last > db->given ? r->last : db->given;
+        atomic_set_u64(&db->sequence, db->given);
+    }
+    memtable_unref(active);
+    superversion_unref(sv);
+    superversion_unref(replayed);
+    return st == ST_OK ? ST_OK : err_status(r->err, st, db->dir);
 }
 
 static bool log_live(const struct tkv *db, uint64_t number)
@@ -604,14 +796,15 @@ static void leftovers_remove(struct recover *r)
     for (size_t at = 0; at < r->files.size; at += sizeof(struct file)) {
         struct file f;
         memcpy(&f, r->files.data + at, sizeof f);
-        if ((f.kind == FNAME_BASE && f.number == r->base) ||
+        if ((f.kind == FNAME_TABLE && has_number(&r->live, f.number)) ||
+            (f.kind == FNAME_MANIFEST && f.number == r->manifest) || /* the installer did that */
             (f.kind == FNAME_LOG && log_live(db, f.number))) {
             continue;
         }
-        if (f.kind == FNAME_TMP) {
-            ENV_PROBE(db->env, "recover: unfinished base removed");
-        } else if (f.kind == FNAME_BASE) {
-            ENV_PROBE(db->env, "recover: older base removed");
+        if (f.kind == FNAME_TABLE) {
+            ENV_PROBE(db->env, "recover: orphan table removed");
+        } else if (f.kind == FNAME_MANIFEST) {
+            ENV_PROBE(db->env, "recover: orphan manifest removed");
         }
         db_remove(db, f.kind, f.number);
     }
@@ -619,8 +812,14 @@ static void leftovers_remove(struct recover *r)
 
 static enum status found_check(struct recover *r, const struct recover_options *o)
 {
-    r->exists = r->base != 0 || r->logs.count > 0;
-    if (!r->exists && !o->create_if_missing) {
+    r->exists = r->has_current;
+    if (!r->exists) {
+        enum status st = nothing_check(r);
+        if (st != ST_OK) {
+            return st;
+        }
+    }
+    if (!r->exists && (!o->create_if_missing || r->db->options.read_only)) {
         return err_status(r->err, ST_NOENT, r->db->dir);
     }
     if (r->exists && o->error_if_exists) {
@@ -629,58 +828,137 @@ static enum status found_check(struct recover *r, const struct recover_options *
     return ST_OK;
 }
 
-/* The new log will name a base and a log that may have got their names just before a process died:
- * the names first, or a power loss could keep the new log and lose what it stands on. */
+/* What was read may have its names, CURRENT's among them, from just before a process died: they
+ * have to be durable before anything is made that stands on them. */
 static enum status names_settle(struct recover *r)
 {
-    if (!r->exists) {
-        return ST_OK;
-    }
-    enum status st = env_dir_sync(r->db->env, r->db->dir);
+    enum status st = r->exists ? db_names_sync(r->db, r->begun) : ST_OK;
     return st == ST_OK ? ST_OK : err_status(r->err, st, r->db->dir);
+}
+
+/* The rest of what is replayed without being copied. */
+static enum status head_replay(struct recover *r)
+{
+    return r->has_head ? log_replay(r, r->chain[0], UINT64_MAX) : ST_OK;
+}
+
+/* Reads everything; changes nothing but for tables that are made of what is too much for memory. */
+static enum status state_read(struct recover *r, const struct recover_options *o)
+{
+    enum status st = directory_read(r);
+    if (st == ST_OK) {
+        st = found_check(r, o);
+    }
+    if (st == ST_OK) {
+        st = manifest_take(r);
+    }
+    if (st == ST_OK && r->exists) {
+        st = head_find(r);
+    }
+    if (st == ST_OK) {
+        st = chain_find(r);
+    }
+    if (st == ST_OK) {
+        st = chain_replay(r);
+    }
+    return st;
+}
+
+/* What follows when there is a log to go on with. */
+static enum status go_on_logged(struct recover *r)
+{
+    struct tkv *db = r->db;
+    enum status st = log_new(r);
+    if (st == ST_OK) {
+        bool full = db->logs_count > LOGS_MAX && memtable_count(r->table) > 0;
+        st = table_show(r, full, db->log.number);
+    }
+    if (st == ST_OK && r->edit.added_count > 0) {
+        r->edit.has_log_floor = true;
+        r->edit.log_floor = memtable_count(r->table) == 0 ? db->log.number : r->table_log;
+        st = install_run(db, &r->edit, 0);
+        st = st == ST_OK ? st : err_status(r->err, st, db->dir);
+    }
+    return st;
+}
+
+/* What follows when there is none: everything replayed goes into tables. */
+static enum status go_on_unlogged(struct recover *r)
+{
+    struct tkv *db = r->db;
+    enum status st = head_replay(r);
+    if (st == ST_OK) {
+        st = db_names_sync(db, r->begun);
+    }
+    if (st == ST_OK) {
+        st = table_show(r, false, 0);
+    }
+    if (st == ST_OK && r->edit.added_count > 0) {
+        st = install_run(db, &r->edit, 0);
+    }
+    if (st == ST_OK && r->has_head) {
+        st = background_flush_all(db);
+    }
+    return st == ST_OK || (r->err != NULL && r->err->text[0] != '\0')
+               ? st
+               : err_status(r->err, st, db->dir);
+}
+
+static enum status go_on_reading(struct recover *r)
+{
+    enum status st = state_show(r);
+    if (st == ST_OK) {
+        st = head_replay(r);
+    }
+    return st == ST_OK ? table_show(r, false, 0) : st;
+}
+
+static enum status go_on(struct recover *r)
+{
+    struct tkv *db = r->db;
+    enum status st = names_settle(r);
+    if (st == ST_OK) {
+        st = state_show(r);
+    }
+    if (st == ST_OK) {
+        st = install_first(db);
+        st = st == ST_OK ? st : err_status(r->err, st, db->dir);
+    }
+    if (st == ST_OK) {
+        st = parent_sync(db);
+        st = st == ST_OK ? st : err_status(r->err, st, db->dir);
+    }
+    if (st == ST_OK) {
+        st = db->options.log ? go_on_logged(r) : go_on_unlogged(r);
+    }
+    if (st == ST_OK) {
+        leftovers_remove(r);
+        db->sweep = true;
+    }
+    return st;
 }
 
 enum status recover_run(struct tkv *db, const struct recover_options *o, struct err *err)
 {
-    struct recover r = {.db = db, .err = err};
+    struct recover r = {.db = db, .err = err, .begun = db_names_begin(db)};
     buf_init(&r.files, &db->env->mem);
+    buf_init(&r.live, &db->env->mem);
     heap_init(&r.logs, &db->env->mem);
-    enum status st = directory_read(&r);
+    edit_init(&r.edit, db->env);
+    enum status st = state_read(&r, o);
     if (st == ST_OK) {
-        st = found_check(&r, o);
+        st = db->options.read_only ? go_on_reading(&r) : go_on(&r);
     }
-    if (st == ST_OK) {
-        st = base_read(&r);
+    if (st == ST_OK && r.has_head && r.head.torn) {
+        db->stats.recovered_dropped = r.head.size - r.head.valid;
+        ENV_PROBE(db->env, "wal: torn tail cut");
     }
-    if (st == ST_OK) {
-        st = head_find(&r);
-    }
-    if (st == ST_OK) {
-        st = chain_find(&r);
-    }
-    if (st == ST_OK) {
-        st = chain_replay(&r);
-    }
-    if (st == ST_OK) {
-        st = names_settle(&r);
-    }
-    if (st == ST_OK) {
-        st = log_new(&r);
-    }
-    if (st == ST_OK) {
-        st = version_make(&r);
-    }
-    if (st == ST_OK) {
-        if (r.has_head && r.head.torn) {
-            db->recovered_dropped = r.head.size - r.head.valid;
-            ENV_PROBE(db->env, "wal: torn tail cut");
-        }
-        leftovers_remove(&r);
-    }
+    edit_release(&r.edit);
     memtable_unref(r.table);
-    memtable_unref(r.base_table);
+    version_unref(r.version);
     env_release(db->env, r.chain);
     heap_release(&r.logs);
+    buf_release(&r.live);
     buf_release(&r.files);
     return st;
 }

@@ -13,7 +13,7 @@ struct tkv_batch {
 /* The public status: those that callers are not promised become the nearest that they are. */
 enum tkv_status tkv_impl_status(enum status st);
 
-/* The sequence that a read sees, and a reference to the version to look in. */
-struct memview *tkv_impl_view(struct tkv *db, const struct tkv_read_options *o, uint64_t *sequence);
+/* Frees the cursors that are kept for reuse; nobody makes one any more. */
+void tkv_impl_iters_release(struct tkv *db);
 
 #endif

@@ -149,6 +149,7 @@ static enum status level_apply(const struct version_level *base, const struct ed
         tabfile_ref(f);
         to->files[to->count++] = f;
         to->bytes += f->info.size;
+        to->tombs += f->info.tombs;
     }
     env_release(v->env, pool);
     return dropped == gone ? st : ST_CORRUPT;

@@ -22,6 +22,7 @@ struct version_level {
     struct tabfile **files;
     size_t count;
     uint64_t bytes;
+    uint64_t tombs; /* pieces of range tombstones */
 };
 
 struct version {

@@ -22,13 +22,14 @@
 
 #include <stdint.h>
 
-#define WALFMT_BLOCK       ((size_t)32 << 10)
-#define WALFMT_FRAG        32 /* bytes of a fragment's head */
-#define WALFMT_HEAD        48 /* payload of a header record */
-#define WALFMT_VERSION     1
-#define WALFMT_PAYLOAD_MAX (WALFMT_BLOCK - WALFMT_FRAG)
-#define WALFMT_LOG_MAGIC   0x0a0d474f4c564b54u /* "TKVLOG\r\n" */
-#define WALFMT_BASE_MAGIC  0x0a45534142564b54u /* "TKVBASE\n" */
+#define WALFMT_BLOCK          ((size_t)32 << 10)
+#define WALFMT_FRAG           32 /* bytes of a fragment's head */
+#define WALFMT_HEAD           48 /* payload of a header record */
+#define WALFMT_VERSION        1
+#define WALFMT_PAYLOAD_MAX    (WALFMT_BLOCK - WALFMT_FRAG)
+#define WALFMT_LOG_MAGIC      0x0a0d474f4c564b54u /* "TKVLOG\r\n" */
+#define WALFMT_BASE_MAGIC     0x0a45534142564b54u /* "TKVBASE\n" */
+#define WALFMT_MANIFEST_MAGIC 0x0a494e414d564b54u /* "TKVMANI\n" */
 
 enum walfmt_type {
     WALFMT_NONE, /* what zeros say: never written */

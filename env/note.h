@@ -11,9 +11,12 @@ enum note_kind {
     /* engine: a record's bytes were handed to the log. a: log number, b: offset of its end in
      * the file, c: sequence of its last entry. */
     NOTE_WAL_APPENDED,
-    /* engine: what lives below a sequence was rewritten and its name made durable. a: number of
-     * the base file, b: its size in bytes, c: last sequence it covers. */
-    NOTE_BASE_INSTALLED,
+    /* engine: a durable manifest names a table, or does so no more. a: number of the table, b: its
+     * size in bytes, c: 1 named, 0 not any more. */
+    NOTE_TABLE,
+    /* engine: the manifest was synced, with its name and CURRENT. a: bytes of it that count, b: its
+     * number, c: every change up to this sequence is in the tables that it names. */
+    NOTE_FLUSHED,
     /* node: a group of commands is about to be committed as one batch. a: its ordinal in this
      * incarnation, from 1; b: 1 when it will be synced; data: the encoded tkv_batch. */
     NOTE_COMMIT_BEGIN,

@@ -58,6 +58,21 @@ bool simdisk_name_guaranteed(const struct simdisk *d, const char *path)
     return one_binding(name) && dir_guaranteed(d, dir);
 }
 
+bool simdisk_name_bound(const struct simdisk *d, const char *path)
+{
+    struct simdisk_inode *dir;
+    struct simdisk_name *name;
+    if (simdisk_path_name(d, path, &dir, &name) != ST_OK || name == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < name->count; i++) {
+        if (name->v[i].ino == 0) {
+            return false;
+        }
+    }
+    return dir_guaranteed(d, dir);
+}
+
 /* The first name that is bound to an inode now, and its directory. */
 static const struct simdisk_name *any_name(const struct simdisk *d, simdisk_ino ino,
                                            const struct simdisk_inode **dir)
@@ -186,12 +201,33 @@ static bool sure(const struct ask *a)
     return true;
 }
 
+/* Whether cache and media agree in the asked part of a lost page: they differ in some part of it.
+ */
+static bool same_on_media(const struct ask *a, uint64_t page)
+{
+    uint64_t start = page * a->d->o.page;
+    uint64_t from = a->from > start ? a->from : start;
+    uint64_t to = a->to < start + a->d->o.page ? a->to : start + a->d->o.page;
+    while (from < to) {
+        unsigned char cache[64];
+        unsigned char media[64];
+        size_t n = to - from < sizeof cache ? (size_t)(to - from) : sizeof cache;
+        simdisk_image_get(a->d, a->n->vol, from, cache, n);
+        simdisk_image_get(a->d, a->n->base, from, media, n);
+        if (memcmp(cache, media, n) != 0) {
+            return false;
+        }
+        from += n;
+    }
+    return true;
+}
+
 static bool any_lost(const struct ask *a)
 {
     const struct simdisk_image *vol = a->n->vol;
     for (uint64_t p = a->from / a->d->o.page;
          a->n->lost > 0 && vol != NULL && p < vol->count && p * a->d->o.page < a->to; p++) {
-        if (vol->pages[p].lost) {
+        if (vol->pages[p].lost && !same_on_media(a, p)) {
             return true;
         }
     }

@@ -16,6 +16,11 @@ struct history_ref {
 };
 
 /* Where a log stood when the engine last spoke of it. */
+struct table_mark {
+    uint64_t number;
+    uint64_t size;
+};
+
 struct log_mark {
     uint64_t number;
     uint64_t end;      /* bytes */
@@ -60,7 +65,10 @@ struct cluster {
     struct log_mark *logs;
     size_t log_count;
     size_t log_cap;
-    uint64_t base_number, base_size, base_sequence;
+    struct table_mark *tables; /* that the manifest names */
+    size_t table_count, table_cap;
+    uint64_t manifest_number, manifest_size;
+    uint64_t flushed; /* sequence up to which those tables hold everything */
     /* shadows */
     struct shadowing shadows;
 };

@@ -36,11 +36,31 @@ static void on_append(struct cluster *c, const struct env_note *n)
     c->logs[c->log_count++] = (struct log_mark){n->a, n->b, n->c};
 }
 
-static void on_base(struct cluster *c, const struct env_note *n)
+static void on_table(struct cluster *c, const struct env_note *n)
 {
-    c->base_number = n->a;
-    c->base_size = n->b;
-    c->base_sequence = n->c;
+    size_t at = 0;
+    while (at < c->table_count && c->tables[at].number != n->a) {
+        at++;
+    }
+    if (n->c == 0) {
+        if (at < c->table_count) {
+            c->tables[at] = c->tables[--c->table_count];
+        }
+        return;
+    }
+    if (at == c->table_cap) {
+        c->table_cap = c->table_cap == 0 ? 16 : c->table_cap * 2;
+        c->tables = mem_resize(c->world.mem, c->tables, c->table_cap * sizeof *c->tables);
+    }
+    c->tables[at] = (struct table_mark){n->a, n->b};
+    c->table_count += at == c->table_count;
+}
+
+static void on_flushed(struct cluster *c, const struct env_note *n)
+{
+    c->manifest_size = n->a;
+    c->manifest_number = n->b;
+    c->flushed = n->c;
     size_t kept = 0;
     for (size_t i = 0; i < c->log_count; i++) {
         if (c->logs[i].sequence > n->c) {
@@ -58,19 +78,38 @@ static bool on_medium(const struct cluster *c, const char *name, uint64_t size)
     return simdisk_name_guaranteed(d, path) && simdisk_guaranteed(d, path, 0, size);
 }
 
+/* CURRENT, the manifest that it names and the tables that this one names. */
+static bool state_audit(struct cluster *c)
+{
+    char name[32];
+    /* a new CURRENT may be on its way: whichever there is names a manifest that was whole before */
+    if (!simdisk_name_bound(c->node_host->disk, CLUSTER_DIR "/CURRENT")) {
+        world_fail(&c->world, "ACK-AUDIT", "a promise leaves, and CURRENT is not on the medium");
+        return false;
+    }
+    (void)snprintf(name, sizeof name, "MANIFEST-%06llu", (unsigned long long)c->manifest_number);
+    if (!on_medium(c, name, c->manifest_size)) {
+        world_fail(&c->world, "ACK-AUDIT",
+                   "a promise leaves, and %s up to %llu is not on the medium", name,
+                   (unsigned long long)c->manifest_size);
+        return false;
+    }
+    for (size_t i = 0; i < c->table_count; i++) {
+        (void)snprintf(name, sizeof name, "%06llu.sst", (unsigned long long)c->tables[i].number);
+        if (!on_medium(c, name, c->tables[i].size)) {
+            world_fail(&c->world, "ACK-AUDIT", "a promise leaves, and %s is not on the medium",
+                       name);
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Everything up to `sequence` has been promised: is it there? */
 static void audit(struct cluster *c, uint64_t sequence)
 {
     char name[32];
-    if (c->base_number > 0) {
-        (void)snprintf(name, sizeof name, "%06llu.base", (unsigned long long)c->base_number);
-        if (!on_medium(c, name, c->base_size)) {
-            world_fail(&c->world, "ACK-AUDIT", "a promise leaves, and %s is not on the medium",
-                       name);
-            return;
-        }
-    }
-    if (sequence <= c->base_sequence) {
+    if (!state_audit(c) || sequence <= c->flushed) {
         return;
     }
     bool found = false;
@@ -126,8 +165,11 @@ static void on_note(void *arg, struct proc *p, const struct env_note *n)
     case NOTE_WAL_APPENDED:
         on_append(c, n);
         break;
-    case NOTE_BASE_INSTALLED:
-        on_base(c, n);
+    case NOTE_TABLE:
+        on_table(c, n);
+        break;
+    case NOTE_FLUSHED:
+        on_flushed(c, n);
         break;
     case NOTE_COMMIT_BEGIN:
         if (c->judging) {
@@ -217,9 +259,10 @@ static void on_ended(void *arg, struct proc *p)
     c->node = NULL;
     c->serving = false;
     c->log_count = 0;
-    c->base_number = 0;
-    c->base_size = 0;
-    c->base_sequence = 0;
+    c->table_count = 0;
+    c->manifest_number = 0;
+    c->manifest_size = 0;
+    c->flushed = 0;
     task_wake(c->keeper);
     task_wake(c->director);
 }

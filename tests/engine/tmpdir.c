@@ -23,8 +23,10 @@ static void must(bool ok, const char *what)
 void tmpdir_make(struct tmpdir *t)
 {
     const char *base = getenv("TMPDIR");
-    (void)snprintf(t->path, sizeof t->path, "%.200s/tkv-XXXXXX",
-                   base != NULL && base[0] != '\0' ? base : "/tmp");
+    if (base == NULL || base[0] == '\0') {
+        base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp"; /* syncs are many */
+    }
+    (void)snprintf(t->path, sizeof t->path, "%.200s/tkv-XXXXXX", base);
     must(mkdtemp(t->path) != NULL, "mkdtemp");
     struct env_posix_options o = {t->path, ENV_LOG_ERROR + 1};
     must(env_posix_new(&o, &t->env) == ST_OK, "env_posix_new");
@@ -134,6 +136,7 @@ struct looking {
     const char *suffix;
     int count;
     char *highest;
+    bool prefix; /* suffix is one */
 };
 
 static void look_at(void *arg, const char *name)
@@ -141,7 +144,7 @@ static void look_at(void *arg, const char *name)
     struct looking *l = arg;
     size_t n = strlen(name);
     size_t k = strlen(l->suffix);
-    if (n >= k && strcmp(name + n - k, l->suffix) == 0) {
+    if (n >= k && strncmp(l->prefix ? name : name + n - k, l->suffix, k) == 0) {
         l->count++;
         if (l->highest != NULL && strcmp(name, l->highest) > 0) {
             (void)snprintf(l->highest, 64, "%s", name);
@@ -151,14 +154,21 @@ static void look_at(void *arg, const char *name)
 
 int tmpdir_count(struct tmpdir *t, const char *dir, const char *suffix)
 {
-    struct looking l = {suffix, 0, NULL};
+    struct looking l = {suffix, 0, NULL, false};
     files_each(t, dir, look_at, &l);
     return l.count;
 }
 
 void tmpdir_highest(struct tmpdir *t, const char *dir, const char *suffix, char name[64])
 {
-    struct looking l = {suffix, 0, name};
+    struct looking l = {suffix, 0, name, false};
     name[0] = '\0';
     files_each(t, dir, look_at, &l);
+}
+
+int tmpdir_count_prefix(struct tmpdir *t, const char *dir, const char *prefix)
+{
+    struct looking l = {prefix, 0, NULL, true};
+    files_each(t, dir, look_at, &l);
+    return l.count;
 }

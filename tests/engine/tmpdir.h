@@ -27,6 +27,8 @@ void tmpdir_write(struct tmpdir *t, const char *path, const void *data, size_t s
 void tmpdir_copy(struct tmpdir *t, const char *from, const char *to);
 
 /* Number of files in a directory whose name ends like this. */
+/* How many names begin with that. */
+int tmpdir_count_prefix(struct tmpdir *t, const char *dir, const char *prefix);
 int tmpdir_count(struct tmpdir *t, const char *dir, const char *suffix);
 
 /* The name of the highest file with that suffix ("" when there is none). */

@@ -1,0 +1,292 @@
+/* compact.c - see compact.h. */
+#include "engine/compact.h"
+
+#include "base/ck.h"
+#include "engine/collapse.h"
+#include "engine/mergeruns.h"
+#include "engine/outwrite.h"
+
+#define BEYOND_TABLES 10 /* tables of the level after next that an output may overlap */
+#define STOP_EVERY    64 /* entries between two looks at whether the database is being closed */
+
+/* What a merge of any kind is made of. */
+struct work {
+    struct tkv *db;
+    struct run *runs;
+    size_t count;
+    size_t ready; /* runs that are initialised */
+    struct mergeruns_place *heap;
+    struct buf tombs;     /* struct tomb: of all inputs */
+    struct tomb_set *set; /* the same, fragmented and thinned */
+    struct buf kept;      /* struct tomb: those that the outputs get */
+    struct collapse collapse;
+    struct outwrite out;
+    struct err *err;
+};
+
+static enum status work_init(struct work *w, struct tkv *db, size_t count, struct err *err)
+{
+    *w = (struct work){.db = db, .count = count, .err = err};
+    buf_init(&w->tombs, &db->env->mem);
+    buf_init(&w->kept, &db->env->mem);
+    w->runs = env_alloc(db->env, count * sizeof *w->runs);
+    w->heap = env_alloc(db->env, count * sizeof *w->heap);
+    return w->runs != NULL && w->heap != NULL ? ST_OK : ST_NOMEM;
+}
+
+static void work_release(struct work *w)
+{
+    outwrite_release(&w->out);
+    collapse_release(&w->collapse);
+    for (size_t i = 0; i < w->ready; i++) {
+        run_release(&w->runs[i]);
+    }
+    tomb_set_free(w->set);
+    buf_release(&w->tombs);
+    buf_release(&w->kept);
+    env_release(w->db->env, w->heap);
+    env_release(w->db->env, w->runs);
+}
+
+/* ---- range tombs ---- */
+
+/* Adds the pieces of a set, one tomb for each sequence; their bytes stay the set's. */
+static enum status tombs_list(struct buf *list, const struct tomb_set *set)
+{
+    enum status st = ST_OK;
+    for (size_t i = 0; st == ST_OK && i < tomb_set_count(set); i++) {
+        struct tomb_piece p = tomb_set_piece(set, i);
+        for (size_t k = 0; st == ST_OK && k < p.count; k++) {
+            struct tomb t = {p.begin, p.end, p.sequences[k]};
+            st = buf_append(list, &t, sizeof t);
+        }
+    }
+    return st;
+}
+
+/* Fragments what was gathered, and decides which tombs the outputs get. */
+static enum status tombs_settle(struct work *w)
+{
+    struct collapse *c = &w->collapse;
+    struct tomb_prune prune = {c->snapshots[c->snapshot_count - 1], c->snapshots,
+                               c->snapshot_count};
+    const struct tomb *list = (const void *)w->tombs.data;
+    enum status st = ST_OK;
+    if (w->tombs.size > 0) {
+        st = tomb_set_pruned(&w->db->env->mem, w->db->order, list, w->tombs.size / sizeof *list,
+                             &prune, &w->set);
+    }
+    c->tombs = w->set;
+    for (size_t i = 0; st == ST_OK && i < tomb_set_count(w->set); i++) {
+        struct tomb_piece p = tomb_set_piece(w->set, i);
+        for (size_t k = 0; st == ST_OK && k < p.count; k++) {
+            struct tomb t = {p.begin, p.end, p.sequences[k]};
+            if (collapse_tomb(c, p.begin, p.end, p.sequences[k])) {
+                st = buf_append(&w->kept, &t, sizeof t);
+            }
+        }
+    }
+    w->out.tombs = (const void *)w->kept.data;
+    w->out.tomb_count = w->kept.size / sizeof(struct tomb);
+    return st;
+}
+
+/* ---- the pass over everything ---- */
+
+static bool stopping(const struct tkv *db)
+{
+    return atomic_get_u64(&db->stopping) != 0;
+}
+
+static enum status pass(struct work *w, bool may_stop)
+{
+    struct mergeruns m;
+    unsigned since = 0;
+    mergeruns_init(&m, w->db->order, w->runs, w->count, w->heap);
+    mergeruns_first(&m);
+    enum status st = ST_OK;
+    while (st == ST_OK && m.at != NULL) {
+        bool keep;
+        st = collapse_keep(&w->collapse, m.at, &keep);
+        if (st == ST_OK && keep) {
+            st = outwrite_add(&w->out, m.at);
+        }
+        if (++since == STOP_EVERY) {
+            since = 0;
+            ENV_YIELD(w->db->env, "compact: between two entries");
+            st = st == ST_OK && may_stop && stopping(w->db) ? ST_AGAIN : st;
+        }
+        mergeruns_step(&m);
+    }
+    if (st == ST_OK) {
+        st = mergeruns_error(&m, w->err); /* an input that ends early is no end */
+    }
+    return st == ST_OK ? outwrite_end(&w->out) : st;
+}
+
+/* ---- flush ---- */
+
+enum status compact_flush(const struct compact_flush *f, struct tabfile **file, struct err *err)
+{
+    struct work w;
+    struct tkv *db = f->db;
+    *file = NULL;
+    enum status st = work_init(&w, db, f->count, err);
+    w.collapse = (struct collapse){
+        .order = db->order, .snapshots = f->snapshots, .snapshot_count = f->snapshot_count};
+    w.out = (struct outwrite){.db = db, .level = 0, .limit = UINT64_MAX, .err = err};
+    collapse_init(&w.collapse, &db->env->mem);
+    outwrite_init(&w.out);
+    struct tomb_set **sets = env_alloc(db->env, f->count * sizeof(struct tomb_set *));
+    st = st == ST_OK && sets == NULL ? ST_NOMEM : st;
+    size_t set_count = 0;
+    struct tomb_prune prune = {f->snapshots[f->snapshot_count - 1], f->snapshots,
+                               f->snapshot_count};
+    for (size_t i = 0; st == ST_OK && i < f->count; i++) {
+        run_init_memtable(&w.runs[w.ready++], f->tables[i]);
+        st = memtable_tombs(f->tables[i], ENTRY_SEQUENCE_MAX, &prune, &sets[i]);
+        if (st == ST_OK) {
+            set_count++;
+            st = tombs_list(&w.tombs, sets[i]);
+        }
+    }
+    if (st == ST_OK) {
+        st = tombs_settle(&w);
+    }
+    if (st == ST_OK) {
+        st = pass(&w, false);
+    }
+    if (st == ST_OK && w.out.count > 0) {
+        CK(w.out.count == 1);
+        *file = w.out.files[0];
+        tabfile_ref(*file);
+    }
+    work_release(&w);
+    for (size_t i = 0; i < set_count; i++) {
+        tomb_set_free(sets[i]);
+    }
+    env_release(db->env, sets);
+    return st;
+}
+
+/* ---- compaction ---- */
+
+/* Inputs of level 0 are runs of their own, those of another level are one. */
+static size_t runs_needed(const struct compaction *c)
+{
+    size_t upper = c->level == 0 ? c->upper_count : 1;
+    return upper + (c->input_count > c->upper_count ? 1 : 0);
+}
+
+static enum status runs_open(struct work *w, const struct compaction *c)
+{
+    struct tkv *db = w->db;
+    enum status st = ST_OK;
+    if (c->level > 0) {
+        run_init_level(&w->runs[w->ready++], &db->tabcache, db->order, c->inputs, c->upper_count,
+                       TABLE_SCAN);
+    }
+    for (size_t i = 0; st == ST_OK && c->level == 0 && i < c->upper_count; i++) {
+        st = run_init_table(&w->runs[w->ready], &db->tabcache, c->inputs[i], TABLE_SCAN, w->err);
+        w->ready += st == ST_OK;
+    }
+    if (st == ST_OK && c->input_count > c->upper_count) {
+        run_init_level(&w->runs[w->ready++], &db->tabcache, db->order, c->inputs + c->upper_count,
+                       c->input_count - c->upper_count, TABLE_SCAN);
+    }
+    return st;
+}
+
+/* The range tombs of all inputs; their bytes are the tables', which are held for that. */
+static enum status tombs_gather(struct work *w, const struct compaction *c, struct table **tables)
+{
+    enum status st = ST_OK;
+    for (size_t i = 0; st == ST_OK && i < c->input_count; i++) {
+        struct tabfile *f = c->inputs[i];
+        if (f->info.tombs > 0) {
+            st = tabcache_get(&w->db->tabcache, &f->slot, &f->info, &tables[i], w->err);
+        }
+        if (st == ST_OK && tables[i] != NULL) {
+            st = tombs_list(&w->tombs, table_tombs(tables[i]));
+        }
+    }
+    return st;
+}
+
+static enum status edit_fill(const struct compaction *c, const struct outwrite *out, struct edit *e)
+{
+    enum status st = ST_OK;
+    for (size_t i = 0; st == ST_OK && i < c->input_count; i++) {
+        int level = i < c->upper_count ? c->level : c->output;
+        st = edit_remove_file(e, level, c->inputs[i]->info.number);
+    }
+    for (size_t i = 0; st == ST_OK && i < out->count; i++) {
+        st = edit_add_file(e, c->output, out->files[i]);
+    }
+    return st;
+}
+
+static enum status move_fill(const struct compaction *c, struct edit *e)
+{
+    enum status st = ST_OK;
+    for (size_t i = 0; st == ST_OK && i < c->input_count; i++) {
+        st = edit_remove_file(e, c->level, c->inputs[i]->info.number);
+        if (st == ST_OK) {
+            st = edit_add_file(e, c->output, c->inputs[i]);
+        }
+    }
+    return st;
+}
+
+enum status compact_run(struct compaction *c, struct edit *e, struct err *err)
+{
+    struct work w;
+    struct tkv *db = c->db;
+    if (c->move) {
+        return move_fill(c, e);
+    }
+    uint64_t begun = env_clock_mono(db->env);
+    enum status st = work_init(&w, db, runs_needed(c), err);
+    bool beyond = c->output + 1 < TKV_LEVELS;
+    w.collapse = (struct collapse){.order = db->order,
+                                   .snapshots = c->snapshots,
+                                   .snapshot_count = c->snapshot_count,
+                                   .version = c->version,
+                                   .deeper = c->output + 1};
+    w.out = (struct outwrite){.db = db,
+                              .level = c->output,
+                              .limit = db->options.table_bytes,
+                              .beyond = beyond ? &c->version->levels[c->output + 1] : NULL,
+                              .beyond_limit = BEYOND_TABLES * db->options.table_bytes,
+                              .err = err};
+    collapse_init(&w.collapse, &db->env->mem);
+    outwrite_init(&w.out);
+    struct table **tables = env_alloc(db->env, c->input_count * sizeof(struct table *));
+    if (tables != NULL) {
+        memset(tables, 0, c->input_count * sizeof(struct table *));
+    }
+    st = st == ST_OK && tables == NULL ? ST_NOMEM : st;
+    if (st == ST_OK) {
+        st = runs_open(&w, c);
+    }
+    if (st == ST_OK) {
+        st = tombs_gather(&w, c, tables);
+    }
+    if (st == ST_OK) {
+        st = tombs_settle(&w);
+    }
+    if (st == ST_OK) {
+        st = pass(&w, true);
+    }
+    if (st == ST_OK) {
+        st = edit_fill(c, &w.out, e);
+    }
+    c->bytes_out = w.out.bytes;
+    c->ns = env_clock_mono(db->env) - begun;
+    work_release(&w);
+    for (size_t i = 0; tables != NULL && i < c->input_count; i++) {
+        table_unref(tables[i]);
+    }
+    env_release(db->env, tables);
+    return st;
+}

@@ -1,0 +1,42 @@
+/* get.h - point reads: the newest visible version of a key among all sources of a superversion.
+ *
+ * Sources are asked from the newest to the oldest: the active memtable, full ones, tables of level
+ * 0, then one table at most of each deeper level. For one key everything in a newer source is newer
+ * (E14), range tombstones included: so the first source that has a version, or a tombstone over the
+ * key, decides.
+ *
+ * Invariants
+ *   G1  a version is returned only when no range tombstone with a sequence between it and the
+ *       reader's covers its key
+ *   G2  in a steady state (tables open, blocks cached) nothing is allocated and no lock is taken
+ *
+ * Failure: ST_NOENT: there is none, or it was deleted. ST_AGAIN: the memtable does not know any
+ * more what `sequence` would see: ask with a fresh one. Else what table_get says, and err names
+ * file and offset.
+ * Ownership: the caller is in the epoch since before he loaded sv, until he is done with
+ * result->memtable. */
+#ifndef ENGINE_GET_H
+#define ENGINE_GET_H
+
+#include "base/err.h"
+#include "base/slice.h"
+
+#include <stdint.h>
+
+struct block;
+struct memtable;
+struct superversion;
+struct tkv;
+
+struct get_result {
+    struct slice value;
+    struct memtable *memtable; /* holds value's bytes; borrowed from the superversion; or NULL: */
+    struct block *block;       /* holds them; a reference of the caller's (block_unref) */
+};
+
+/* flags: of enum table_flags. Zeroes *result first. err may be NULL. */
+NODISCARD enum status get_run(struct tkv *db, struct superversion *sv, struct slice key,
+                              uint64_t sequence, unsigned flags, struct get_result *result,
+                              struct err *err);
+
+#endif
