@@ -96,10 +96,10 @@ static void below_add(struct choice *x)
     }
 }
 
-static bool any_busy(struct tabfile *const *files, size_t count)
+static bool any_busy(const struct version_level *l, size_t first, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (files[i]->busy) {
+    for (size_t i = first; i < first + count; i++) {
+        if (l->files[i]->busy) {
             return true;
         }
     }
@@ -110,8 +110,8 @@ static bool any_busy(struct tabfile *const *files, size_t count)
 static bool meets(const struct choice *x)
 {
     struct tkv *db = x->db;
-    if (any_busy(x->v->levels[x->level].files + x->first, x->count) ||
-        any_busy(x->v->levels[x->output].files + x->below_first, x->below_count)) {
+    if (any_busy(&x->v->levels[x->level], x->first, x->count) ||
+        any_busy(&x->v->levels[x->output], x->below_first, x->below_count)) {
         return true;
     }
     for (struct list *at = db->compactions.next; at != &db->compactions; at = at->next) {
