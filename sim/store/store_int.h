@@ -75,7 +75,8 @@ struct store {
     enum storecrash crash;
     uint64_t sync_errors;             /* failed syncs when the state was last decided */
     uint64_t faults_then[PLAN_KNOBS]; /* injected when the present incarnation started */
-    uint64_t damage_then;             /* met by then */
+    uint64_t damage_then;             /* met when the present incarnation started */
+    uint64_t damage_decided;          /* when a recovery was judged last */
     bool full_then;                   /* the disk was full then */
     /* the session */
     struct tkv *db;

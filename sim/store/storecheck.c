@@ -141,12 +141,13 @@ bool storecheck_opened(struct store *s)
         crash = STORECRASH_POWER;
     }
     s->sync_errors = s->world.injected[PLAN_SYNC_EIO];
-    crash = storecheck_tainted(s->host->disk, s->damage_then) ? STORECRASH_DAMAGE : crash;
+    crash = storecheck_tainted(s->host->disk, s->damage_decided) ? STORECRASH_DAMAGE : crash;
     if (!storejudge_view(&s->model, v, crash, &cut, &class, &why)) {
         storecheck_fail(s, class, &why);
         return false;
     }
     storejudge_decide(&s->model, v, &cut);
+    s->damage_decided = simdisk_damage_met(s->host->disk);
     if (v->sequence < s->model.acked) {
         world_fail(&s->world, "E18 sequence", "the sequence is %llu after a recovery that has %llu",
                    (unsigned long long)v->sequence, (unsigned long long)s->model.acked);

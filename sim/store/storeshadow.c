@@ -153,7 +153,7 @@ static uint64_t damage_before(const struct shadow *s)
     const struct shadow *outer = (const struct shadow *)(const void *)s->base.outer;
     bool recovering = !s->store->open;
     return outer != NULL ? outer->damage
-           : recovering  ? s->store->damage_then
+           : recovering  ? s->store->damage_decided
                          : simdisk_damage_met(s->disk);
 }
 
