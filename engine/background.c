@@ -301,6 +301,7 @@ static bool compact_step(struct tkv *db)
         if (db->compacting == 0) {
             retry_note(db, &db->compact_retry, ST_OK); /* there is nothing to try again */
         }
+        db->compact_retry.at = 0; /* the end of the one in hand wakes us: no hour is due before */
         return false;
     }
     if (st != ST_OK) {
