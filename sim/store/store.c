@@ -269,8 +269,8 @@ static void store_init(struct store *s, const struct trial_options *o, struct tr
     world_init(&s->world, mem, &wo);
     trial_attach(o, &s->world);
     list_init(&s->tasks);
-    bool log = STORE_PARTIAL || plan_get(p, PLAN_STORE_LOG) == 1;
-    bool backwards = !STORE_PARTIAL && plan_get(p, PLAN_STORE_ORDER) == 1;
+    bool log = plan_get(p, PLAN_STORE_LOG) == 1;
+    bool backwards = plan_get(p, PLAN_STORE_ORDER) == 1;
     struct storemodel_options mo = {.workers = (size_t)plan_get(p, PLAN_STORE_WORKERS),
                                     .keys = (size_t)plan_get(p, PLAN_KEYS),
                                     .key_padding = (size_t)plan_get(p, PLAN_STORE_KEY_BYTES),

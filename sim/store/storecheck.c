@@ -52,7 +52,7 @@ bool storecheck_excused(const struct store *s, enum tkv_status st)
     case TKV_READONLY:
         return simdisk_dead(s->host->disk);
     case TKV_UNSUPPORTED:
-        return STORE_PARTIAL;
+        return STORE_LENIENT;
     default:
         return false;
     }

@@ -165,10 +165,10 @@ static void between_sessions(struct store *s, struct env *env, struct chooser_st
     if (choose_chance(draw, MILLION / 4)) {
         expect_refused(s, env, want_new, TKV_EXIST, "with error_if_exists");
     }
-    if (!STORE_PARTIAL && choose_chance(draw, MILLION / 3)) {
+    if (choose_chance(draw, MILLION / 3)) {
         read_only_open(s, env);
     }
-    if (!STORE_PARTIAL && choose_chance(draw, MILLION / 4)) {
+    if (choose_chance(draw, MILLION / 4)) {
         expect_refused(s, env, want_reverse, TKV_INVALID, "with another order");
     }
 }
