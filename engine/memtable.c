@@ -6,15 +6,10 @@
 /* A node is a struct record, in a skip list with links behind its head: see skl.h. */
 _Static_assert(offsetof(struct record, chain) == 0, "a node begins with its chain");
 
-struct memtable_tomb {
-    struct memtable_tomb *next; /* older ones */
-    struct tomb tomb;
-};
-
 /* A node that becomes a tomb: begin and end follow. */
 struct tomb_node {
     struct record head;
-    struct memtable_tomb tomb;
+    struct tombtab_item item;
 };
 
 enum status memtable_new(struct env *env, struct order order, enum memtable_kind kind, uint64_t log,
@@ -26,6 +21,7 @@ enum status memtable_new(struct env *env, struct order order, enum memtable_kind
     }
     *t = (struct memtable){.env = env, .refs = 1, .log = log, .order = order, .kind = kind};
     arena_init(&t->arena, &env->mem);
+    tombtab_init(&t->tombs, order, &t->arena);
     enum status st = kind == MEMTABLE_TREE ? memtree_init(&t->tree, order, &t->arena)
                                            : skl_init(&t->skl, env, order, &t->arena);
     if (st != ST_OK) {
@@ -57,14 +53,17 @@ void memtable_unref(struct memtable *t)
 
 static struct record *tomb_new(struct memtable *t, const struct batch_entry *e)
 {
+    if (tombtab_prepare(&t->tombs) != ST_OK) {
+        return NULL;
+    }
     struct tomb_node *n = arena_alloc(&t->arena, sizeof *n + e->key.size + e->value.size);
     if (n == NULL) {
         return NULL;
     }
     char *bytes = (char *)(n + 1);
     *n = (struct tomb_node){.head.type = BATCH_DELETE_RANGE};
-    n->tomb.tomb.begin = slice_of(bytes, e->key.size);
-    n->tomb.tomb.end = slice_of(bytes + e->key.size, e->value.size);
+    n->item.tomb.begin = slice_of(bytes, e->key.size);
+    n->item.tomb.end = slice_of(bytes + e->key.size, e->value.size);
     if (e->key.size > 0) {
         memcpy(bytes, e->key.data, e->key.size);
     }
@@ -97,14 +96,10 @@ enum status memtable_prepare(struct memtable *t, const struct batch_entry *e,
 
 static void tomb_link(struct memtable *t, struct tomb_node *n, uint64_t sequence)
 {
-    struct memtable_tomb *tomb = &n->tomb;
-    if (order_compare(t->order, tomb->tomb.begin, tomb->tomb.end) >= 0) {
-        return; /* nothing is in it */
+    n->item.tomb.sequence = sequence;
+    if (order_compare(t->order, n->item.tomb.begin, n->item.tomb.end) < 0) {
+        tombtab_link(&t->tombs, &n->item);
     }
-    tomb->tomb.sequence = sequence;
-    tomb->next = t->tombs;
-    ATOMIC_SET_PTR(&t->tombs, tomb);
-    atomic_set_u64(&t->tomb_count, t->tomb_count + 1);
 }
 
 void memtable_link(struct memtable *t, struct memtable_node *node, uint64_t sequence)
@@ -129,8 +124,8 @@ void memtable_prune(struct memtable *t, uint64_t visible, const uint64_t *snapsh
     }
 }
 
-const struct skl_node *memtable_old_get(const struct memtable *t, struct slice key,
-                                        uint64_t sequence)
+static const struct skl_node *node_get(const struct memtable *t, struct slice key,
+                                       uint64_t sequence)
 {
     const struct skl_node *n = skl_seek(&t->skl, key, sequence);
     return n != NULL && slice_equal(skl_key(n), key) ? n : NULL;
@@ -157,7 +152,7 @@ enum memtable_answer memtable_get(const struct memtable *t, struct slice key, ui
         }
         return stale ? MEMTABLE_STALE : r != NULL ? MEMTABLE_FOUND : MEMTABLE_ABSENT;
     }
-    const struct skl_node *n = memtable_old_get(t, key, sequence);
+    const struct skl_node *n = node_get(t, key, sequence);
     if (n != NULL) {
         *e = node_entry(n);
     }
@@ -166,60 +161,24 @@ enum memtable_answer memtable_get(const struct memtable *t, struct slice key, ui
 
 uint64_t memtable_cover(const struct memtable *t, struct slice key, uint64_t sequence)
 {
-    uint64_t best = 0;
-    for (const struct memtable_tomb *m = ATOMIC_GET_PTR(&t->tombs); m != NULL; m = m->next) {
-        if (m->tomb.sequence <= sequence && m->tomb.sequence > best &&
-            order_compare(t->order, m->tomb.begin, key) <= 0 &&
-            order_compare(t->order, key, m->tomb.end) < 0) {
-            best = m->tomb.sequence;
-        }
-    }
-    return best;
+    return tombtab_cover(&t->tombs, key, sequence);
 }
 
 enum status memtable_tombs(const struct memtable *t, uint64_t limit, const struct tomb_prune *prune,
                            struct tomb_set **set)
 {
-    const struct memtable_tomb *newest = ATOMIC_GET_PTR(&t->tombs);
-    size_t count = 0;
-    *set = NULL;
-    for (const struct memtable_tomb *m = newest; m != NULL; m = m->next) {
-        count += m->tomb.sequence <= limit;
-    }
-    if (count == 0) {
-        return ST_OK;
-    }
-    struct tomb *list = env_alloc(t->env, count * sizeof *list);
-    if (list == NULL) {
-        return ST_NOMEM;
-    }
-    size_t at = 0;
-    for (const struct memtable_tomb *m = newest; m != NULL; m = m->next) {
-        if (m->tomb.sequence <= limit) {
-            list[at++] = m->tomb;
-        }
-    }
-    enum status st = tomb_set_pruned(&t->env->mem, t->order, list, count, prune, set);
-    env_release(t->env, list);
-    return st;
+    return tombtab_set(&t->tombs, limit, prune, set);
 }
 
 uint64_t memtable_count(const struct memtable *t)
 {
     uint64_t entries = t->kind == MEMTABLE_TREE ? memtree_count(&t->tree) : skl_count(&t->skl);
-    return entries + atomic_get_u64(&t->tomb_count);
+    return entries + atomic_get_u64(&t->tombs.count);
 }
 
 bool memtable_check(const struct memtable *t)
 {
-    uint64_t tombs = 0;
-    for (const struct memtable_tomb *m = t->tombs; m != NULL; m = m->next) {
-        if (order_compare(t->order, m->tomb.begin, m->tomb.end) >= 0) {
-            return false;
-        }
-        tombs++;
-    }
-    return tombs == t->tomb_count &&
+    return tombtab_check(&t->tombs) &&
            (t->kind == MEMTABLE_TREE ? memtree_check(&t->tree) : skl_check(&t->skl));
 }
 

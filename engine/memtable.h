@@ -16,7 +16,7 @@
 #include "engine/entry.h"
 #include "engine/memtree.h"
 #include "engine/skl.h"
-#include "engine/tomb.h"
+#include "engine/tombtab.h"
 
 enum memtable_kind {
     MEMTABLE_TREE,     /* memtree.h: use this one */
@@ -26,8 +26,6 @@ enum memtable_kind {
 struct memtable_node {
     struct memtable_node *chain; /* the caller's until the node is linked */
 };
-
-struct memtable_tomb; /* one range tombstone; linked newest first */
 
 struct memtable {
     struct env *env; /* borrowed */
@@ -41,8 +39,7 @@ struct memtable {
     struct arena arena;
     struct skl skl; /* one of the two is in use, as kind says */
     struct memtree tree;
-    struct memtable_tomb *tombs; /* atomic; NULL: none */
-    uint64_t tomb_count;         /* atomic */
+    struct tombtab tombs;
 };
 
 /* An empty table with one reference, the caller's. */
@@ -94,7 +91,7 @@ NODISCARD enum status memtable_tombs(const struct memtable *t, uint64_t limit,
 
 static inline bool memtable_has_tombs(const struct memtable *t)
 {
-    return ATOMIC_GET_PTR(&t->tombs) != NULL;
+    return tombtab_any(&t->tombs);
 }
 
 /* Entries and tombs. */
@@ -139,10 +136,5 @@ void memtable_cursor_seek_before(struct memtable_cursor *c, struct slice key, ui
 /* From a valid place; off the end it is not valid any more. */
 void memtable_cursor_next(struct memtable_cursor *c);
 void memtable_cursor_prev(struct memtable_cursor *c);
-
-/* ---- going away: what callers of the skip list inside still use ---- */
-
-const struct skl_node *memtable_old_get(const struct memtable *t, struct slice key,
-                                        uint64_t sequence);
 
 #endif

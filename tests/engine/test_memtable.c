@@ -446,7 +446,15 @@ static void memtable__tombs_cover_as_a_walk_over_them_says(void)
             t->end = slice_of(keys[2 * count + 1], key_make(&w, keys[2 * count + 1]));
             t->sequence = s;
             struct batch_entry e = {BATCH_DELETE_RANGE, t->begin, t->end};
-            EXPECT(memtable_prepare(w.table, &e, &n) == ST_OK);
+            if (round >= 20) { /* some memory, or all from some point on, is refused */
+                w.te.fail_at = s % 16 == 7 ? w.te.allocs + (long)(round % 4) : w.te.fail_at;
+                w.te.fail_rest = round >= 30 && s > 100;
+            }
+            enum status st = memtable_prepare(w.table, &e, &n);
+            EXPECT(st == ST_OK || (st == ST_NOMEM && round >= 20));
+            if (st != ST_OK) {
+                continue;
+            }
             memtable_link(w.table, n, s);
             count += order_compare(w.order, t->begin, t->end) < 0;
             for (int i = 0; i < 10; i++) {
@@ -462,6 +470,7 @@ static void memtable__tombs_cover_as_a_walk_over_them_says(void)
                 EXPECT(memtable_cover(w.table, key, at) == want);
             }
         }
+        w.te.fail_at = -1;
         EXPECT(memtable_has_tombs(w.table) == (count > 0));
         EXPECT(memtable_count(w.table) == count);
         EXPECT(memtable_check(w.table));

@@ -263,8 +263,60 @@ static void memtable_threads__readers_of_the_skip_list_do_too(void)
     run(MEMTABLE_SKIPLIST, SCATTERED, false);
 }
 
+/* ---- range tombs: number i is over the keys below i % KEYS ---- */
+
+static void tomb_reader(void *arg)
+{
+    struct reader *me = arg;
+    struct shared *s = me->s;
+    uint64_t at = 0;
+    for (uint64_t round = me->id; at < WRITES; round++) {
+        char room[16];
+        uint32_t key = (uint32_t)(hash_mix(round) % KEYS);
+        at = atomic_get_u64(&s->visible);
+        uint64_t want = at;
+        while (want > 0 && want % KEYS <= key) {
+            want--;
+        }
+        wrong(s, memtable_cover(s->table, key_make(room, key), at) != want);
+    }
+}
+
+static void memtable_threads__tombs_are_seen_when_they_are_visible(void)
+{
+    struct env *posix;
+    struct shared s = {0};
+    struct reader readers[READERS];
+    EXPECT(env_posix_new(NULL, &posix) == ST_OK);
+    test_env_init(&s.te, posix);
+    EXPECT(memtable_new(&s.te.env, (struct order){NULL}, MEMTABLE_TREE, 1, &s.table) == ST_OK);
+    for (unsigned i = 0; i < READERS; i++) {
+        readers[i] = (struct reader){.s = &s, .id = i};
+        EXPECT(env_thread_start(posix, &readers[i].thread, "reader", tomb_reader, &readers[i]) ==
+               ST_OK);
+    }
+    for (uint64_t i = 1; i <= WRITES; i++) {
+        char room[16];
+        struct memtable_node *n;
+        struct batch_entry e = {BATCH_DELETE_RANGE, slice_of("", 0),
+                                key_make(room, (uint32_t)(i % KEYS))};
+        EXPECT(memtable_prepare(s.table, &e, &n) == ST_OK);
+        memtable_link(s.table, n, i);
+        atomic_set_u64(&s.visible, i);
+    }
+    for (unsigned i = 0; i < READERS; i++) {
+        env_thread_join(posix, &readers[i].thread);
+    }
+    EXPECT(atomic_get_u64(&s.wrong) == 0);
+    EXPECT(memtable_check(s.table));
+    memtable_unref(s.table);
+    EXPECT(s.te.live == 0);
+    env_posix_free(posix);
+}
+
 TAP_MAIN({
     RUN(memtable_threads__readers_of_the_tree_see_their_sequence);
     RUN(memtable_threads__pruning_takes_nothing_from_them);
+    RUN(memtable_threads__tombs_are_seen_when_they_are_visible);
     RUN(memtable_threads__readers_of_the_skip_list_do_too);
 })
