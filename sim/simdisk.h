@@ -254,6 +254,8 @@ bool simdisk_guaranteed(const struct simdisk *d, const char *path, uint64_t offs
 bool simdisk_name_guaranteed(const struct simdisk *d, const char *path);
 /* The same, but it may be another file in some outcomes: a rename onto it is on its way. */
 bool simdisk_name_bound(const struct simdisk *d, const char *path);
+/* Both, for the whole of the file at path: it is there after every crash, as it is now. */
+bool simdisk_file_guaranteed(const struct simdisk *d, const char *path);
 /* Appends what the last crash that made this disk did: "000012.log sector 9 kept v0 (torn)…". */
 NODISCARD enum status simdisk_why(const struct simdisk *d, struct buf *out);
 /* Of the volatile image: names, sizes, bytes. Equal on every machine. */

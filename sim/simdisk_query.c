@@ -259,6 +259,13 @@ bool simdisk_guaranteed(const struct simdisk *d, const char *path, uint64_t offs
     return yes;
 }
 
+bool simdisk_file_guaranteed(const struct simdisk *d, const char *path)
+{
+    struct simdisk_inode *n;
+    return simdisk_path_find(d, path, &n) == ST_OK && !n->dir && simdisk_name_guaranteed(d, path) &&
+           simdisk_guaranteed(d, path, 0, n->vol_size);
+}
+
 /* ---- what a crash did ---- */
 
 /* The first name of an inode, or its number. */

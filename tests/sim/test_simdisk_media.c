@@ -678,6 +678,64 @@ static void test_simdisk_media__a_watcher_sees_each_change_before_it_happens(voi
     scene_end(&x);
 }
 
+/* Three rules of order of a store, as one would state them: CURRENT may be renamed into place, and
+ * a log may go, only when the manifest is guaranteed; a manifest may name a table only when that
+ * is. */
+static void keep_order(void *arg, const struct simdisk *d, const struct simdisk_event *e)
+{
+    unsigned *broken = arg;
+    char path[64] = "";
+    bool writes = e->action == SIMDISK_WRITES;
+    if (writes) {
+        EXPECT(simdisk_path_of(d, e->ino, path, sizeof path));
+    }
+    bool manifest = writes && strcmp(path, "MANIFEST") == 0;
+    bool current = e->action == SIMDISK_RENAMES && strcmp(e->to, "CURRENT") == 0;
+    bool log = e->action == SIMDISK_REMOVES && strcmp(e->path, "1.log") == 0;
+    *broken += manifest && !simdisk_file_guaranteed(d, "2.sst");
+    *broken += (current || log) && !simdisk_file_guaranteed(d, "MANIFEST");
+}
+
+/* A flush that leaves one of its syncs out (-1: none). How often it broke a rule. */
+static unsigned flush_without(int step)
+{
+    unsigned broken = 0;
+    struct simdisk *d = plain_disk();
+    make_file(d, "1.log", 'l', 10);
+    sync_root(d);
+    simdisk_watch(d, keep_order, &broken);
+    simdisk_ino table = must_open(d, "2.sst", RW);
+    append(d, table, 't', 1000);
+    if (step != 0) {
+        sync_file(d, table);
+    }
+    simdisk_ino manifest = must_open(d, "MANIFEST", RW);
+    if (step != 1) {
+        sync_root(d);
+    }
+    append(d, manifest, 'm', 100);
+    if (step != 2) {
+        sync_file(d, manifest);
+    }
+    make_file(d, "tmp", 'c', 10);
+    EXPECT(simdisk_rename(d, "tmp", "CURRENT") == ST_OK);
+    if (step != 3) {
+        sync_file(d, manifest); /* too late for the rename, in time for the log */
+    }
+    EXPECT(simdisk_remove(d, "1.log") == ST_OK);
+    EXPECT(simdisk_file_guaranteed(d, "MANIFEST") == (step != 1));
+    simdisk_free(d);
+    return broken;
+}
+
+static void test_simdisk_media__rules_of_order_can_be_stated(void)
+{
+    EXPECT(flush_without(-1) == 0 && flush_without(3) == 0);
+    EXPECT(flush_without(0) == 1); /* the table's bytes */
+    EXPECT(flush_without(1) == 3); /* the names of both */
+    EXPECT(flush_without(2) == 1); /* the manifest's bytes, when CURRENT points to it */
+}
+
 static void test_simdisk_media__a_failed_sync_is_remembered(void)
 {
     struct scene x;
@@ -815,6 +873,7 @@ TAP_MAIN({
     RUN(test_simdisk_media__random_runs_stay_sound_and_repeat);
     RUN(test_simdisk_media__aims_follow_their_weights);
     RUN(test_simdisk_media__a_watcher_sees_each_change_before_it_happens);
+    RUN(test_simdisk_media__rules_of_order_can_be_stated);
     RUN(test_simdisk_media__a_failed_sync_is_remembered);
     RUN(test_simdisk_media__a_backup_is_what_was_guaranteed);
     RUN(test_simdisk_media__each_refused_allocation_fails_cleanly);
