@@ -127,6 +127,11 @@ static int kinds_main(struct env *env, int argc, char **argv)
     syncs.rest = false;
     all.every = 2;
     EXPECT(script(&in.env) == ST_IO);
+    writes.every = 1;
+    writes.with = ST_NOSPC;
+    all.every = 1;
+    all.calls = INJECT_WRITE;
+    EXPECT(script(&in.env) == ST_NOSPC); /* both strike: the first decides */
     inject_release(&in);
     return 0;
 }
