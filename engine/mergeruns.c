@@ -34,7 +34,9 @@ static bool sooner(const struct mergeruns *m, const struct mergeruns_place *a,
     const struct entry *x = a->run->at;
     const struct entry *y = b->run->at;
     int c = entry_compare(m->order, x->key, x->sequence, y->key, y->sequence);
-    CK(c != 0);
+    if (c == 0) {
+        return a->run < b->run; /* only a repair merges equal entries */
+    }
     return (c < 0) != m->backward;
 }
 

@@ -5,6 +5,7 @@
 #include "base/heap.h"
 #include "engine/background.h"
 #include "engine/compact.h"
+#include "engine/dbdir.h"
 #include "engine/install.h"
 #include "engine/walread.h"
 #include "env/note.h"
@@ -587,28 +588,6 @@ static enum status chain_replay(struct recover *r)
 
 /* ---- the new log ---- */
 
-/* Syncs the directory above, where the name of the database's own may be new. */
-static enum status parent_sync(struct tkv *db)
-{
-    char path[ENV_PATH_MAX];
-    size_t n = strlen(db->dir);
-    while (n > 1 && db->dir[n - 1] == '/') {
-        n--;
-    }
-    while (n > 0 && db->dir[n - 1] != '/') {
-        n--;
-    }
-    while (n > 1 && db->dir[n - 1] == '/') {
-        n--;
-    }
-    if (n == 0) {
-        return env_dir_sync(db->env, ".");
-    }
-    memcpy(path, db->dir, n);
-    path[n] = '\0';
-    return env_dir_sync(db->env, path);
-}
-
 /* Replays the last log, with copies of what is not safe in it, and makes the new one durable. */
 static enum status log_finish(struct recover *r)
 {
@@ -925,7 +904,7 @@ static enum status go_on(struct recover *r)
         st = st == ST_OK ? st : err_status(r->err, st, db->dir);
     }
     if (st == ST_OK) {
-        st = parent_sync(db);
+        st = dbdir_parent_sync(db->env, db->dir);
         st = st == ST_OK ? st : err_status(r->err, st, db->dir);
     }
     if (st == ST_OK) {

@@ -42,6 +42,13 @@ enum status run_init_table(struct run *r, struct tabcache *c, struct tabfile *f,
     return st;
 }
 
+void run_init_open(struct run *r, struct table *t, unsigned flags)
+{
+    *r = (struct run){.kind = RUN_TABLE, .table = t, .flags = flags};
+    table_ref(t);
+    table_cursor_init(&r->cursor, t, flags);
+}
+
 void run_init_level(struct run *r, struct tabcache *c, struct order order,
                     struct tabfile *const *files, size_t count, unsigned flags)
 {

@@ -45,6 +45,8 @@ void run_init_memtable(struct run *r, const struct memtable *t);
 /* One file; opens it. On failure there is nothing to release. */
 NODISCARD enum status run_init_table(struct run *r, struct tabcache *c, struct tabfile *f,
                                      unsigned flags, struct err *err);
+/* A table that is open already; takes a reference. */
+void run_init_open(struct run *r, struct table *t, unsigned flags);
 /* count files, ascending and disjoint; opens none yet. */
 void run_init_level(struct run *r, struct tabcache *c, struct order order,
                     struct tabfile *const *files, size_t count, unsigned flags);

@@ -20,6 +20,9 @@ enum tkv_status tkv_dump(struct env *env, const char *path, tkv_report_fn *repor
     case FNAME_TABLE:
         st = tabledump_file(env, path, number, report, arg, &err);
         break;
+    case FNAME_MANIFEST:
+        st = waldump_manifest(env, path, number, report, arg, &err);
+        break;
     default:
         st = ST_INVAL;
         err_set(&err, "%s: not the name of a log, a table or a manifest", path);

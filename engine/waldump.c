@@ -2,6 +2,7 @@
 #include "engine/waldump.h"
 
 #include "engine/batch.h"
+#include "engine/edit.h"
 #include "engine/walread.h"
 
 #include <inttypes.h>
@@ -12,6 +13,7 @@
 
 struct dump {
     struct walread reader;
+    bool manifest;
     const char *path;
     tkv_report_fn *report;
     void *arg;
@@ -90,24 +92,104 @@ static enum status batch_lines(const struct dump *d, const struct walread_record
     return st;
 }
 
-static enum status record_lines(const struct dump *d, const struct walread_record *record)
+static void table_line(const struct dump *d, const struct edit_add *a)
 {
-    if (record->type == WALFMT_HEADER) {
-        struct walfmt_head h;
-        enum status st = walfmt_get_head(record->data, WALFMT_LOG_MAGIC, d->reader.number, &h);
-        if (st != ST_OK) {
-            err_set(d->err, "%s: its header is not that of log %" PRIu64, d->path,
-                    d->reader.number);
-            return st;
-        }
+    const struct table_info *t = &a->file->info;
+    char least[WALDUMP_TEXT];
+    char most[WALDUMP_TEXT];
+    waldump_bytes(least, t->least.data, t->least.size);
+    waldump_bytes(most, t->most.data, t->most.size);
+    line(d,
+         "  level %d gets table %" PRIu64 ": %" PRIu64 " bytes, check %08" PRIx32 ", %" PRIu64
+         " entries, sequences %" PRIu64 " to %" PRIu64,
+         a->level, t->number, t->size, t->check, t->entries, t->sequence_min, t->sequence_max);
+    line(d, "    %s to %s%s", least, most, t->most_open ? " (not itself)" : "");
+}
+
+static void edit_lines(const struct dump *d, const struct edit *e, struct slice order_text)
+{
+    if (order_text.size > 0) {
+        line(d, "  comparator %.*s", (int)order_text.size, order_text.data);
+    }
+    for (size_t i = 0; i < e->removed_count; i++) {
+        line(d, "  level %d loses table %" PRIu64, e->removed[i].level, e->removed[i].number);
+    }
+    for (size_t i = 0; i < e->added_count; i++) {
+        table_line(d, &e->added[i]);
+    }
+    if (e->has_log_floor) {
+        line(d, "  logs from %" PRIu64 " on are needed", e->log_floor);
+    }
+    if (e->has_flushed) {
+        line(d, "  everything up to sequence %" PRIu64 " is in tables", e->flushed);
+    }
+    if (e->has_tag) {
+        line(d, "  tag %" PRIu64, e->tag);
+    }
+    line(d, "  next file %" PRIu64 ", last sequence %" PRIu64, e->next_file, e->last_sequence);
+}
+
+static void files_free(struct tabset *set)
+{
+    struct tabfile *f = tabset_take(set);
+    while (f != NULL) {
+        struct tabfile *next = f->next;
+        tabfile_free(f);
+        f = next;
+    }
+    tabset_release(set);
+}
+
+static enum status edit_show(const struct dump *d, const struct walread_record *record)
+{
+    struct edit e;
+    struct tabset set;
+    struct slice order_text;
+    tabset_init(&set, d->reader.env);
+    edit_init(&e, d->reader.env);
+    enum status st = edit_decode(&e, &set, record->data, &order_text);
+    if (st == ST_OK) {
+        line(d, "offset %" PRIu64 ": edit, synced through %" PRIu64, record->start, record->synced);
+        edit_lines(d, &e, order_text);
+    } else {
+        err_set(d->err, "%s: an edit that is none at offset %" PRIu64, d->path, record->start);
+    }
+    edit_release(&e);
+    files_free(&set);
+    return st;
+}
+
+static enum status header_line(const struct dump *d, const struct walread_record *record)
+{
+    struct walfmt_head h;
+    uint64_t magic = d->manifest ? WALFMT_MANIFEST_MAGIC : WALFMT_LOG_MAGIC;
+    enum status st = walfmt_get_head(record->data, magic, d->reader.number, &h);
+    if (st != ST_OK) {
+        err_set(d->err, "%s: its header is not that of file %" PRIu64, d->path, d->reader.number);
+        return st;
+    }
+    if (d->manifest) {
+        line(d, "offset %" PRIu64 ": header of manifest %" PRIu64 ", format %" PRIu32,
+             record->start, h.number, h.version);
+    } else {
         line(d,
              "offset %" PRIu64 ": header of log %" PRIu64 ", format %" PRIu32 ", after log %" PRIu64
              " of %" PRIu64 " bytes, manifest %" PRIu64,
              record->start, h.number, h.version, h.a, h.b, h.c);
-    } else if (record->type == WALFMT_MARK) {
+    }
+    return ST_OK;
+}
+
+static enum status record_lines(const struct dump *d, const struct walread_record *record)
+{
+    if (record->type == WALFMT_HEADER) {
+        return header_line(d, record);
+    }
+    if (record->type == WALFMT_FULL) {
+        return d->manifest ? edit_show(d, record) : batch_lines(d, record);
+    }
+    if (record->type == WALFMT_MARK) {
         line(d, "offset %" PRIu64 ": mark, synced through %" PRIu64, record->start, record->synced);
-    } else if (record->type == WALFMT_FULL) {
-        return batch_lines(d, record);
     }
     return ST_OK;
 }
@@ -131,10 +213,10 @@ static enum status damage_line(struct dump *d)
     return ST_CORRUPT;
 }
 
-enum status waldump_log(struct env *env, const char *path, uint64_t number, tkv_report_fn *report,
-                        void *arg, struct err *err)
+static enum status dump(struct env *env, const char *path, uint64_t number, bool manifest,
+                        tkv_report_fn *report, void *arg, struct err *err)
 {
-    struct dump d = {.path = path, .report = report, .arg = arg, .err = err};
+    struct dump d = {.path = path, .manifest = manifest, .report = report, .arg = arg, .err = err};
     enum status st = walread_open(&d.reader, env, path, number, UINT64_MAX);
     if (st != ST_OK) {
         return err_status(err, st, path);
@@ -157,4 +239,16 @@ enum status waldump_log(struct env *env, const char *path, uint64_t number, tkv_
     }
     walread_close(&d.reader);
     return st;
+}
+
+enum status waldump_log(struct env *env, const char *path, uint64_t number, tkv_report_fn *report,
+                        void *arg, struct err *err)
+{
+    return dump(env, path, number, false, report, arg, err);
+}
+
+enum status waldump_manifest(struct env *env, const char *path, uint64_t number,
+                             tkv_report_fn *report, void *arg, struct err *err)
+{
+    return dump(env, path, number, true, report, arg, err);
 }

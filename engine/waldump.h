@@ -1,4 +1,5 @@
-/* waldump.h - prints a log for a person: every record with its place, every change in it.
+/* waldump.h - prints a log or a manifest for a person: every record with its place, and what is in
+ * it.
  *
  * Damage is said where it lies, with whether it is a torn tail or not; lines before it stand. */
 #ifndef ENGINE_WALDUMP_H
@@ -17,5 +18,9 @@ void waldump_bytes(char text[WALDUMP_TEXT], const void *data, size_t size);
 /* Reports the log at path, whose number is given by its name. */
 NODISCARD enum status waldump_log(struct env *env, const char *path, uint64_t number,
                                   tkv_report_fn *report, void *arg, struct err *err);
+
+/* The same for a manifest. */
+NODISCARD enum status waldump_manifest(struct env *env, const char *path, uint64_t number,
+                                       tkv_report_fn *report, void *arg, struct err *err);
 
 #endif
