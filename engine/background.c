@@ -15,9 +15,9 @@
 
 /* ---- trying again ---- */
 
-static bool retry_due(struct tkv *db, const struct db_retry *r)
+static bool retry_due(const struct db_retry *r, uint64_t now)
 {
-    return r->at == 0 || r->wanted || env_clock_mono(db->env) >= r->at;
+    return r->at == 0 || r->wanted || now >= r->at;
 }
 
 /* Under mutex, after an attempt. */
@@ -265,10 +265,10 @@ enum status background_compact(struct tkv *db, struct compaction *c)
 /* ---- a thread ---- */
 
 /* Does a flush or renewal if one is due. Under mutex, which it lets go then. */
-static bool flush_step(struct tkv *db)
+static bool flush_step(struct tkv *db, uint64_t now)
 {
     bool due = db->broken != ST_OK || db->superversion->full_count > 0;
-    if (db->flushing || !(db->flush_retry.wanted || (due && retry_due(db, &db->flush_retry)))) {
+    if (db->flushing || !(db->flush_retry.wanted || (due && retry_due(&db->flush_retry, now)))) {
         return false;
     }
     db->flushing = true;
@@ -290,10 +290,10 @@ static bool compact_allowed(const struct tkv *db)
     return db->compacting < most && db->manual == 0;
 }
 
-static bool compact_step(struct tkv *db)
+static bool compact_step(struct tkv *db, uint64_t now)
 {
     struct compaction *c = NULL;
-    if (!compact_allowed(db) || !retry_due(db, &db->compact_retry)) {
+    if (!compact_allowed(db) || !retry_due(&db->compact_retry, now)) {
         return false;
     }
     enum status st = pick_next(db, &c);
@@ -323,10 +323,9 @@ static bool sweep_wanted(const struct tkv *db)
            atomic_get_u64(&db->in_doubt) != 0;
 }
 
-static bool sweep_step(struct tkv *db)
+static bool sweep_step(struct tkv *db, uint64_t now)
 {
-    if (db->sweeping || !sweep_wanted(db) ||
-        (!db->sweep && env_clock_mono(db->env) < db->sweep_at)) {
+    if (db->sweeping || !sweep_wanted(db) || (!db->sweep && now < db->sweep_at)) {
         return false;
     }
     db->sweeping = true;
@@ -342,19 +341,23 @@ static bool sweep_step(struct tkv *db)
     return true;
 }
 
+/* The sooner of two moments; one that is past does not count: what was due then has been looked at,
+ * and waits for something else. */
+static uint64_t sooner(uint64_t until, uint64_t at, uint64_t now)
+{
+    return at > now && at < until ? at : until;
+}
+
 /* When a thread without work looks again by itself. */
-static uint64_t sleep_until(const struct tkv *db)
+static uint64_t sleep_until(const struct tkv *db, uint64_t now)
 {
     uint64_t until = ENV_NEVER;
-    bool due = db->broken != ST_OK || db->superversion->full_count > 0;
-    if (due && !db->flushing && db->flush_retry.at > 0) {
-        until = db->flush_retry.at;
+    if (db->broken != ST_OK || db->superversion->full_count > 0) {
+        until = sooner(until, db->flush_retry.at, now);
     }
-    if (compact_allowed(db) && db->compact_retry.at > 0 && db->compact_retry.at < until) {
-        until = db->compact_retry.at;
-    }
-    if (!db->sweeping && sweep_wanted(db) && db->sweep_at < until) {
-        until = db->sweep_at;
+    until = sooner(until, db->compact_retry.at, now);
+    if (sweep_wanted(db)) {
+        until = sooner(until, db->sweep_at, now);
     }
     return until;
 }
@@ -373,7 +376,8 @@ static void thread_main(void *arg)
     struct tkv *db = arg;
     env_mutex_lock(db->env, &db->mutex);
     while (atomic_get_u64(&db->stopping) == 0) {
-        if (flush_step(db) || compact_step(db) || sweep_step(db)) {
+        uint64_t now = env_clock_mono(db->env); /* one for all, or a moment could be missed */
+        if (flush_step(db, now) || compact_step(db, now) || sweep_step(db, now)) {
             continue;
         }
         db->idle = is_idle(db);
@@ -381,7 +385,7 @@ static void thread_main(void *arg)
             env_cond_broadcast(db->env, &db->progress);
         }
         /* a missed deadline and a signal are the same: look again */
-        (void)env_cond_wait(db->env, &db->work, &db->mutex, sleep_until(db));
+        (void)env_cond_wait(db->env, &db->work, &db->mutex, sleep_until(db, now));
     }
     env_mutex_unlock(db->env, &db->mutex);
 }
