@@ -4,6 +4,7 @@
 #include "base/ck.h"
 #include "base/hash.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* A library chooses by its compiler flags which of the sections its probes go to. */
@@ -58,6 +59,21 @@ void trial_tail(const struct world *w, struct buf *tail)
         }
         CK(st == ST_OK);
     }
+}
+
+static bool count_file(void *arg, const char *name)
+{
+    struct trial_files *f = arg;
+    size_t at = strlen(f->names);
+    f->count++;
+    (void)snprintf(f->names + at, sizeof f->names - at, " %s", name);
+    return true;
+}
+
+enum status trial_files(struct simdisk *d, const char *dir, struct trial_files *f)
+{
+    *f = (struct trial_files){.count = 0};
+    return simdisk_dir_list(d, dir, NULL, count_file, f);
 }
 
 /* ---- probes ---- */

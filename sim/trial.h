@@ -56,6 +56,14 @@ void trial_account(const struct world *w, struct trial_result *r);
 /* The lines of the trace's ring, one an event. */
 void trial_tail(const struct world *w, struct buf *tail);
 
+/* What lies in a directory, for checks of what may be there at rest. */
+struct trial_files {
+    uint64_t count;
+    char names[600]; /* " a b c", as far as they fit */
+};
+/* Reads it in the order of names. */
+NODISCARD enum status trial_files(struct simdisk *d, const char *dir, struct trial_files *f);
+
 /* ---- probes: the ENV_PROBE sites that this program was linked with ---- */
 
 size_t trial_probe_count(void);

@@ -91,26 +91,12 @@ static void heal(struct cluster *c)
     }
 }
 
-struct census {
-    unsigned files;
-    char names[400];
-};
-
-static bool count_file(void *arg, const char *name)
-{
-    struct census *n = arg;
-    size_t at = strlen(n->names);
-    n->files++;
-    (void)snprintf(n->names + at, sizeof n->names - at, " %s", name);
-    return true;
-}
-
 /* E17: what lies in the directory at rest is bounded, and no temporary file is left. */
 static void check_files(struct cluster *c)
 {
-    struct census n = {0};
-    enum status st = simdisk_dir_list(c->node_host->disk, CLUSTER_DIR, NULL, count_file, &n);
-    if (st != ST_OK || n.files > FILES_MAX || strstr(n.names, ".tmp") != NULL) {
+    struct trial_files n;
+    enum status st = trial_files(c->node_host->disk, CLUSTER_DIR, &n);
+    if (st != ST_OK || n.count > FILES_MAX || strstr(n.names, ".tmp") != NULL) {
         world_fail(&c->world, "E17 orphans", "the directory at rest holds:%s", n.names);
     }
 }

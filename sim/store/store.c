@@ -2,6 +2,7 @@
 #include "sim/store/store.h"
 
 #include "base/ck.h"
+#include "env/note.h"
 #include "sim/simmem.h"
 #include "sim/store/store_int.h"
 #include "sim/store/storetwin.h"
@@ -74,6 +75,14 @@ static void on_probe(void *arg, struct proc *p, const struct env_site *site)
     trial_probe_reached(s->options, site);
 }
 
+static void on_note(void *arg, struct proc *p, const struct env_note *n)
+{
+    struct store *s = arg;
+    if (p == s->proc && n->kind == NOTE_TABLE) {
+        storecheck_table(s, n->a, n->c == 1);
+    }
+}
+
 static void on_disk_point(void *arg, struct proc *p, enum disk_op op, bool before)
 {
     struct store *s = arg;
@@ -120,6 +129,7 @@ static void on_ended(void *arg, struct proc *p)
     s->proc = NULL;
     s->db = NULL;
     s->open = false;
+    s->table_count = 0;
     if (!s->host->up) {
         s->crash = STORECRASH_POWER;
     } else if (s->crash == STORECRASH_NONE && p->state != PROC_EXITED) {
@@ -135,6 +145,7 @@ static void on_ended(void *arg, struct proc *p)
 }
 
 static const struct world_hooks store_hooks = {
+    .note = on_note,
     .probe = on_probe,
     .disk_point = on_disk_point,
     .ended = on_ended,
@@ -311,6 +322,7 @@ static void store_release(struct store *s)
             mem_release(simmem(), s->workers[i].cursors[c].in);
         }
     }
+    mem_release(simmem(), s->tables);
     storeview_release(&s->view);
     storemodel_release(&s->model);
 }

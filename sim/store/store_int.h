@@ -84,7 +84,9 @@ struct store {
     struct storemodel model;
     struct storeworker workers[STOREMODEL_WORKERS];
     struct buf *answers; /* of struct storetwin_answer; NULL: nobody asks */
-    uint64_t tag_told;   /* the highest that tkv_durable_tag() has told in this session */
+    uint64_t *tables;    /* numbers of those that the manifest names */
+    size_t table_count, table_cap;
+    uint64_t tag_told; /* the highest that tkv_durable_tag() has told in this session */
 };
 
 extern const struct tkv_comparator storeopt_reverse;
@@ -118,9 +120,13 @@ bool storecheck_tainted(const struct simdisk *d, uint64_t damage);
 void storecheck_fail(struct store *s, const char *class, const struct err *why);
 /* Reads all, by a snapshot or the present, and judges it. Retries what faults excuse. */
 void storecheck_scan(struct store *s, struct storeview *v, const struct storehold *hold, bool back);
+/* The sequence and the durable tag of the open database, for its view. */
+bool storecheck_state(struct store *s, struct storeview *v);
 /* What an opened database holds, judged and decided. False: it could not be read. */
 bool storecheck_opened(struct store *s);
-void storecheck_files(struct store *s, uint64_t tables, uint64_t logs);
+/* A durable manifest names that table, or does so no more. */
+void storecheck_table(struct store *s, uint64_t number, bool live);
+void storecheck_files(struct store *s, uint64_t logs);
 void storecheck_descriptors(struct store *s);
 
 /* storeshadow.c: what `struct shadowing` asks for. */

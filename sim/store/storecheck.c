@@ -8,7 +8,7 @@
 
 #define SCAN_TRIES        50
 #define DESCRIPTORS_EXTRA 24 /* beside tables: logs, manifest, lock, outputs, pinned tables */
-#define FILES_EXTRA       8  /* beside tables and logs: lock, CURRENT, manifest, base */
+#define FILES_BESIDE      3  /* LOCK, CURRENT, MANIFEST */
 
 void storecheck_fail(struct store *s, const char *class, const struct err *why)
 {
@@ -118,20 +118,21 @@ void storecheck_scan(struct store *s, struct storeview *v, const struct storehol
     }
 }
 
+bool storecheck_state(struct store *s, struct storeview *v)
+{
+    struct tkv_stats stats = {.size = sizeof stats};
+    tkv_stats(s->db, &stats);
+    v->sequence = stats.sequence;
+    return s->model.log || storecheck_status(s, "tkv_durable_tag", tkv_durable_tag(s->db, &v->tag));
+}
+
 bool storecheck_opened(struct store *s)
 {
     struct storecut cut;
     const char *class = "";
     struct err why = {{0}};
     struct storeview *v = &s->view;
-    struct tkv_stats stats = {.size = sizeof stats};
-    if (!scan_anyhow(s, v, NULL, false)) {
-        return false;
-    }
-    tkv_stats(s->db, &stats);
-    v->sequence = stats.sequence;
-    if (!s->model.log &&
-        !storecheck_status(s, "tkv_durable_tag", tkv_durable_tag(s->db, &v->tag))) {
+    if (!scan_anyhow(s, v, NULL, false) || !storecheck_state(s, v)) {
         return false;
     }
     /* A failed sync may take unsynced bytes out of the page cache: a process death loses then what
@@ -158,28 +159,42 @@ bool storecheck_opened(struct store *s)
 
 /* ---- what lies about ---- */
 
-struct census {
-    uint64_t files;
-    char names[400];
-};
-
-static bool count_file(void *arg, const char *name)
+void storecheck_table(struct store *s, uint64_t number, bool live)
 {
-    struct census *n = arg;
-    size_t at = strlen(n->names);
-    n->files++;
-    (void)snprintf(n->names + at, sizeof n->names - at, " %s", name);
-    return true;
+    size_t at = 0;
+    while (at < s->table_count && s->tables[at] != number) {
+        at++;
+    }
+    if (!live && at < s->table_count) {
+        s->tables[at] = s->tables[--s->table_count];
+        return;
+    }
+    if (live && at == s->table_count) {
+        if (s->table_count == s->table_cap) {
+            s->table_cap = s->table_cap == 0 ? 64 : s->table_cap * 2;
+            s->tables = mem_resize(s->world.mem, s->tables, s->table_cap * sizeof *s->tables);
+        }
+        s->tables[s->table_count++] = number;
+    }
 }
 
-void storecheck_files(struct store *s, uint64_t tables, uint64_t logs)
+/* Every live table has its file; beside these and the logs there are LOCK, CURRENT and a manifest.
+ */
+void storecheck_files(struct store *s, uint64_t logs)
 {
-    struct census n = {0};
-    enum status st = simdisk_dir_list(s->host->disk, STORE_DIR, NULL, count_file, &n);
-    if (st != ST_OK || n.files > tables + logs + FILES_EXTRA || strstr(n.names, ".tmp") != NULL) {
+    struct trial_files f;
+    enum status st = trial_files(s->host->disk, STORE_DIR, &f);
+    for (size_t i = 0; i < s->table_count && st == ST_OK; i++) {
+        struct env_stat stat;
+        char path[64];
+        (void)snprintf(path, sizeof path, STORE_DIR "/%06llu.sst",
+                       (unsigned long long)s->tables[i]);
+        st = simdisk_stat(s->host->disk, path, &stat);
+    }
+    if (st != ST_OK || f.count > s->table_count + logs + FILES_BESIDE) {
         world_fail(&s->world, "E17 orphans",
-                   "%llu tables and %llu logs live, and the directory at rest holds:%s",
-                   (unsigned long long)tables, (unsigned long long)logs, n.names);
+                   "%zu tables and %llu logs live, and the directory at rest holds:%s",
+                   s->table_count, (unsigned long long)logs, f.names);
     }
 }
 
