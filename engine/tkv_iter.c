@@ -14,13 +14,18 @@
  *   - backward, valid: the merge stands on the last entry before the present key
  *   - a failure of any run or tomb makes the cursor invalid, with its status: never a short scan
  *
+ * A move that has to pass over very many hidden entries of the active memtable has that flushed:
+ * then compactions can drop them, and the next scan is short.
+ *
  * Cursors that are freed are kept for reuse with their memory: a short scan allocates nothing. */
 #include "base/ck.h"
+#include "engine/commit.h"
 #include "engine/cover.h"
 #include "engine/mergeruns.h"
 #include "engine/tkv_impl.h"
 
 #define STEPS_BEFORE_SEEK 8    /* versions of a key that are walked over before seeking past them */
+#define WADE_MAX          2000 /* entries of the active memtable that one move passes over in peace */
 #define KEPT_BYTES        4096 /* of a buffer that a cursor keeps when it is freed */
 #define KEPT_SOURCES      64
 
@@ -419,6 +424,24 @@ static bool matches(const struct tkv_iter *it, struct slice key)
     return key.size >= it->prefix.size && memcmp(key.data, it->prefix.data, it->prefix.size) == 0;
 }
 
+/* Has the active memtable flushed, unless that was done, or would make a reader wait for what
+ * writers wait for. */
+static void relieve(struct tkv_iter *it)
+{
+    struct tkv *db = it->db;
+    env_mutex_lock(db->env, &db->mutex);
+    const struct superversion *sv = db->superversion;
+    bool worth = !db->options.read_only && db->broken == ST_OK && list_empty(&db->commits) &&
+                 sv->active == it->sv->active && sv->full_count == 0 &&
+                 sv->version->levels[0].count < db->options.level0_slow;
+    env_mutex_unlock(db->env, &db->mutex);
+    if (worth) {
+        struct commit c = {.rotate = true};
+        enum status st = commit_run(db, &c);
+        (void)st; /* the move went well; who writes next meets what failed */
+    }
+}
+
 /* ---- forward ---- */
 
 /* The present entry is an older version of the key that was decided. */
@@ -442,20 +465,23 @@ static void newer_pass(struct tkv_iter *it, unsigned *steps)
     }
 }
 
-/* From where the merge stands to the first entry that counts. decided: it->key is passed. */
-static void settle_forward(struct tkv_iter *it, bool decided)
+/* From where the merge stands to the first entry that counts. decided: it->key is passed. Returns
+ * how many entries of the active memtable it looked at. */
+static size_t walk_forward(struct tkv_iter *it, bool decided)
 {
     struct mergeruns *m = &it->merge;
     unsigned steps = 0;
+    size_t waded = 0;
     it->at = NULL;
     while (m->at != NULL && it->st == ST_OK) {
         const struct entry *e = m->at;
+        waded += m->from == it->runs;
         if (decided && slice_equal(e->key, key_kept(it))) {
             older_pass(it, &steps);
             continue;
         }
         if (it->upper.data != NULL && order_compare(m->order, e->key, it->upper) >= 0) {
-            return;
+            return waded;
         }
         if (e->sequence > it->snapshot.sequence) {
             newer_pass(it, &steps);
@@ -469,7 +495,7 @@ static void settle_forward(struct tkv_iter *it, bool decided)
         }
         if (e->type == BATCH_PUT && it->st == ST_OK && (!it->filtered || matches(it, e->key))) {
             it->at = e;
-            return;
+            return waded;
         }
         if (it->st == ST_OK && key_keep(it, e->key)) {
             decided = true;
@@ -478,6 +504,14 @@ static void settle_forward(struct tkv_iter *it, bool decided)
         }
     }
     merge_ended(it);
+    return waded;
+}
+
+static void settle_forward(struct tkv_iter *it, bool decided)
+{
+    if (walk_forward(it, decided) > WADE_MAX) {
+        relieve(it);
+    }
 }
 
 /* ---- backward ---- */
@@ -552,22 +586,24 @@ static void version_pass(struct tkv_iter *it, unsigned *steps, bool *have)
 }
 
 /* From where the merge stands back to the last key that counts. */
-static void settle_backward(struct tkv_iter *it)
+static size_t walk_backward(struct tkv_iter *it)
 {
     struct mergeruns *m = &it->merge;
     unsigned steps = 0;
-    bool any = false;  /* it->key is a key that we are at */
+    bool any = false; /* it->key is a key that we are at */
+    size_t waded = 0;
     bool have = false; /* and saved its newest version so far that counts */
     it->at = NULL;
     while (m->at != NULL && it->st == ST_OK) {
         const struct entry *e = m->at;
+        waded += m->from == it->runs;
         if (!any || !slice_equal(e->key, key_kept(it))) {
             if (have && candidate_counts(it)) {
                 break;
             }
             have = false;
             if (it->lower.data != NULL && order_compare(m->order, e->key, it->lower) < 0) {
-                return;
+                return waded;
             }
             any = key_keep(it, e->key);
             steps = 0;
@@ -580,6 +616,14 @@ static void settle_backward(struct tkv_iter *it)
     if (it->st == ST_OK && have && candidate_counts(it)) {
         it->saved.key = key_kept(it);
         it->at = &it->saved;
+    }
+    return waded;
+}
+
+static void settle_backward(struct tkv_iter *it)
+{
+    if (walk_backward(it) > WADE_MAX) {
+        relieve(it);
     }
 }
 

@@ -520,7 +520,49 @@ static void lsm_model__deletes_give_their_space_back(void)
     free(m);
 }
 
+/* A scan that had to pass over very many deletes in memory has them moved out of the way. */
+static void lsm_model__the_next_scan_over_deletes_is_short(void)
+{
+    struct tmpdir dir;
+    struct tkv_options o;
+    struct tkv *db;
+    struct tkv_iter *it;
+    struct tkv_stats s = {.size = sizeof s};
+    char key[16];
+    tmpdir_make(&dir);
+    tkv_options_init(&o);
+    o.env = dir.env;
+    EXPECT(tkv_open(&o, "db", &db, NULL) == TKV_OK);
+    for (int i = 0; i < 10000; i++) {
+        size_t n = (size_t)snprintf(key, sizeof key, "key%04d", i % 5000);
+        EXPECT((i < 5000 ? tkv_put(db, NULL, key, n, "v", 1) : tkv_delete(db, NULL, key, n)) ==
+               TKV_OK);
+    }
+    EXPECT(tkv_put(db, NULL, "last", 4, "v", 1) == TKV_OK);
+    for (int i = 0; i < 4; i++) {
+        EXPECT(tkv_iter_new(db, NULL, &it) == TKV_OK);
+        if (i % 2 == 0) {
+            tkv_iter_first(it);
+        } else {
+            tkv_iter_seek_back(it, "last", 4);
+        }
+        EXPECT(tkv_iter_valid(it));
+        tkv_iter_free(it);
+        EXPECT(tkv_wait_idle(db) == TKV_OK);
+        tkv_stats(db, &s);
+        EXPECT(s.flushes == 1);
+    }
+    uint64_t bytes = 0;
+    for (int level = 0; level < TKV_LEVELS; level++) {
+        bytes += s.levels[level].bytes;
+    }
+    EXPECT(bytes < 1000);
+    EXPECT(tkv_close(db) == TKV_OK);
+    tmpdir_remove(&dir);
+}
+
 TAP_MAIN({
+    RUN(lsm_model__the_next_scan_over_deletes_is_short);
     RUN(lsm_model__random_operations_agree_with_an_array);
     RUN(lsm_model__deletes_give_their_space_back);
 })
