@@ -12,6 +12,7 @@
 
 #define NS_PER_MS    1000000u
 #define NS_PER_S     1000000000u
+#define LIES_ON_PPM  100000 /* of seeds: renames that happen and say they failed */
 #define MEDIA_ON_PPM 400000 /* of each kind, where a seed has any */
 #define HEAL_S       600    /* virtual: by then a healthy process has come to its end */
 
@@ -242,6 +243,7 @@ void store_draw(struct plan *p)
             plan_draw_one(p, media[i], MEDIA_ON_PPM);
         }
     }
+    plan_draw_one(p, PLAN_RENAME_LIES, LIES_ON_PPM);
 }
 
 static void workers_init(struct store *s, struct mem *mem)

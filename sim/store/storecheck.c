@@ -48,7 +48,7 @@ bool storecheck_excused(const struct store *s, enum tkv_status st)
     case TKV_IO:
         return storecheck_damaged(s) || since_start(s, PLAN_WRITE_EIO) > 0 ||
                since_start(s, PLAN_SYNC_EIO) > 0 || since_start(s, PLAN_META_EIO) > 0 ||
-               simdisk_dead(s->host->disk);
+               since_start(s, PLAN_RENAME_LIES) > 0 || simdisk_dead(s->host->disk);
     case TKV_READONLY:
         return simdisk_dead(s->host->disk);
     case TKV_UNSUPPORTED:

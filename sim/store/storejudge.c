@@ -392,4 +392,5 @@ void storejudge_decide(struct storemodel *m, const struct storeview *v, const st
         m->acked = w->state == STOREWRITE_OK && w->order > m->acked ? w->order : m->acked;
     }
     m->synced = m->acked;
+    m->tag = m->log ? 0 : v->tag; /* also where damage has cost some */
 }
