@@ -169,7 +169,7 @@ static uint64_t gap_after(const struct storemodel *m, uint64_t from, size_t coun
 static bool place_unknown(struct storemodel *m, const struct storeview *v,
                           const struct storecut *cut, struct unknown *u, size_t placed)
 {
-    if (placed == u->count) {
+    if (placed >= u->count || placed >= STOREMODEL_WORKERS) {
         return difference(m, v, cut, true) == STOREMODEL_NONE;
     }
     for (size_t i = placed; i < u->count; i++) {
