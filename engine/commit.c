@@ -283,6 +283,9 @@ static enum status group_log(struct tkv *db, struct memtable *t, struct commit *
         appended_note(db, leader, last);
     }
     if (st == ST_OK && sync && db->log.synced < db->log.size) {
+        st = wal_ahead(&db->log, db->options.write_buffer_bytes);
+    }
+    if (st == ST_OK && sync && db->log.synced < db->log.size) {
         ENV_YIELD(db->env, "commit: record written, not synced");
         st = wal_sync(&db->log);
         (void)atomic_add_u64(&db->syncs, 1); /* a sum */
@@ -355,7 +358,7 @@ static void lead(struct tkv *db, struct commit *c)
     struct memtable *active = db->superversion->active;
     struct counters n = {db->given, db->tag};
     uint64_t tag = n.tag;
-    uint64_t size = db->log.size;
+    uint64_t written = db->log.written;
     prune(db, active);
     env_mutex_unlock(db->env, &db->mutex);
 
@@ -373,7 +376,7 @@ static void lead(struct tkv *db, struct commit *c)
         active->tag = n.tag > tag ? n.tag : active->tag;
         db->stats.written_bytes += group_bytes(c, last);
         if (db->options.log) {
-            db->stats.log_written_bytes += db->log.size - size;
+            db->stats.log_written_bytes += db->log.written - written;
             db->logs[db->logs_count - 1].size = db->log.size;
         }
     } else {

@@ -300,8 +300,10 @@ static enum status survey_damage(struct recover *r, struct walread *reader, stru
     if (evidence || info->synced > damage) {
         return say(r, ST_CORRUPT, reader->number, "damaged", damage);
     }
-    info->torn = true;
-    return ST_OK;
+    bool blank;
+    st = walread_blank(reader, &blank);
+    info->torn = !blank;
+    return st == ST_OK ? ST_OK : say_status(r, st, reader->number);
 }
 
 /* Reads all of a log. Damage that a crash can have left ends it, and is no error; other damage is

@@ -5,6 +5,9 @@
 #include "base/code.h"
 #include "env/fullio.h"
 
+#define AHEAD_MIN ((uint64_t)64 << 10)
+#define AHEAD_MAX ((uint64_t)1 << 20)
+
 /* Walks the bytes of several parts as one run. */
 struct cursor {
     const struct env_slice *parts;
@@ -44,10 +47,36 @@ enum status wal_flush(struct wal *w)
     if (w->staged == 0) {
         return ST_OK;
     }
-    struct env_slice all = {w->stage, w->staged};
+    size_t size = w->staged;
     size_t put = 0;
     w->staged = 0;
-    return fullio_append(w->env, w->fd, &all, 1, &put);
+    enum status st = fullio_pwrite(w->env, w->fd, w->stage, size, w->size - size, &put);
+    w->filled = w->size > w->filled ? w->size : w->filled;
+    w->written += put;
+    return st;
+}
+
+enum status wal_ahead(struct wal *w, uint64_t limit)
+{
+    enum status st = wal_flush(w);
+    if (st != ST_OK || w->ahead == 0 || w->filled > w->size || w->size >= limit) {
+        return st;
+    }
+    uint64_t left = limit - w->size < w->ahead ? limit - w->size : w->ahead;
+    memset(w->stage, 0, WAL_STAGE);
+    while (left > 0) {
+        size_t size = left < WAL_STAGE ? (size_t)left : WAL_STAGE;
+        size_t put = 0;
+        if (fullio_pwrite(w->env, w->fd, w->stage, size, w->filled, &put) != ST_OK) {
+            w->ahead = 0; /* no room, or worse: the sync that follows will tell */
+            return ST_OK;
+        }
+        w->filled += size;
+        w->written += size;
+        left -= size;
+    }
+    w->ahead = w->ahead < AHEAD_MAX ? w->ahead * 2 : AHEAD_MAX;
+    return ST_OK;
 }
 
 enum status wal_sync(struct wal *w)
@@ -128,6 +157,8 @@ enum status wal_create(struct wal *w, const char *path, const struct walfmt_head
     w->size = 0;
     w->synced = 0;
     w->staged = 0;
+    w->filled = 0;
+    w->ahead = AHEAD_MIN;
     char payload[WALFMT_HEAD];
     walfmt_put_head(payload, head);
     struct env_slice part = {payload, sizeof payload};

@@ -7,7 +7,8 @@
  * Invariants
  *   W1  a file is made, never opened again: nothing is appended to what an older process wrote
  *   W2  after any failure the file is not written or synced again: the caller shuts it
- *   W3  synced <= size, and it moves only when a sync of all that was flushed has succeeded
+ *   W3  what follows `size` in the file is zeros
+ *   W4  synced <= size, and it moves only when a sync of all that was flushed has succeeded
  *
  * Failure: statuses of the file calls; ST_NOMEM from wal_init only. One thread at a time. */
 #ifndef ENGINE_WAL_H
@@ -26,8 +27,11 @@ struct wal {
     bool hardware_crc;
     uint32_t epoch;
     uint64_t number;
-    uint64_t size;   /* of the file with what is staged */
-    uint64_t synced; /* on the medium for sure */
+    uint64_t size;    /* of what counts, with what is staged */
+    uint64_t synced;  /* on the medium for sure */
+    uint64_t filled;  /* of the file: zeros may follow what counts */
+    uint64_t ahead;   /* bytes of zeros that wal_ahead() writes next; 0: none */
+    uint64_t written; /* bytes handed to files so far, zeros too */
 };
 
 /* No file yet. */
@@ -49,6 +53,12 @@ NODISCARD enum status wal_append_mark(struct wal *w);
 
 /* Stages the end of a base file of count entries that covers everything up to sequence. */
 NODISCARD enum status wal_append_trail(struct wal *w, uint64_t sequence, uint64_t count);
+
+/* Before a sync: hands what is staged to the file, and has zeros written behind it if there are
+ * none left, up to `limit` bytes of the file: what comes next goes into space that the file system
+ * knows already, so that the syncs after this one need not write metadata. Only an attempt: when
+ * it fails the file is as it was but for zeros at its end. */
+NODISCARD enum status wal_ahead(struct wal *w, uint64_t limit);
 
 /* Hands what is staged to the file. */
 NODISCARD enum status wal_flush(struct wal *w);

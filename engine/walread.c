@@ -193,3 +193,20 @@ enum status walread_evidence(struct walread *r, bool *found)
     }
     return ST_OK;
 }
+
+enum status walread_blank(struct walread *r, bool *blank)
+{
+    uint64_t offset = r->damage;
+    *blank = true;
+    while (offset < r->file_size && *blank) {
+        enum status st = block_load(r, offset);
+        if (st != ST_OK) {
+            return st;
+        }
+        for (size_t i = (size_t)(offset - r->block_at); i < r->block_size && *blank; i++) {
+            *blank = r->block[i] == 0;
+        }
+        offset = r->block_at + WALFMT_BLOCK;
+    }
+    return ST_OK;
+}

@@ -54,4 +54,8 @@ NODISCARD enum status walread_next(struct walread *r, struct walread_record *rec
  * Reads the rest of the file. */
 NODISCARD enum status walread_evidence(struct walread *r, bool *found);
 
+/* After damage: whether there are only zeros from it to the end of the file: space that was written
+ * ahead and never used (wal_ahead). Reads the rest of the file. */
+NODISCARD enum status walread_blank(struct walread *r, bool *blank);
+
 #endif

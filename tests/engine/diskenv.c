@@ -92,6 +92,13 @@ static enum status file_pread(struct env *e, int fd, void *buf, size_t size, uin
     return leave(d, simdisk_read(d->disk, d->fds[fd].ino, buf, size, offset, got));
 }
 
+static enum status file_pwrite(struct env *e, int fd, const void *buf, size_t size, uint64_t offset,
+                               size_t *put)
+{
+    struct diskenv *d = enter(e);
+    return leave(d, simdisk_write(d->disk, d->fds[fd].ino, buf, size, offset, put));
+}
+
 static enum status file_append(struct env *e, int fd, const struct env_slice *parts, int count,
                                size_t *put)
 {
@@ -190,6 +197,7 @@ void diskenv_init(struct diskenv *d, struct env *below, struct simdisk *disk)
     vt->fd_close = fd_close;
     vt->file_pread = file_pread;
     vt->file_append = file_append;
+    vt->file_pwrite = file_pwrite;
     vt->file_sync = file_sync;
     vt->file_datasync = file_sync;
     vt->file_size = file_size;

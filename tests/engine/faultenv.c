@@ -70,6 +70,23 @@ static enum status file_append(struct env *e, int fd, const struct env_slice *pa
     return f->with;
 }
 
+static enum status file_pwrite(struct env *e, int fd, const void *buf, size_t size, uint64_t offset,
+                               size_t *put)
+{
+    struct faultenv *f = of(e);
+    if (!fails(e)) {
+        return env_file_pwrite(below(e), fd, buf, size, offset, put);
+    }
+    if (f->tear && size > 1) {
+        enum status st = env_file_pwrite(below(e), fd, buf, size / 2, offset, put);
+        if (!f->rest) {
+            f->fail_at = atomic_load(&f->calls); /* short now, and the error next */
+            return st;
+        }
+    }
+    return f->with;
+}
+
 static enum status sync_with(struct env *e, int fd, enum status (*call)(struct env *, int))
 {
     struct faultenv *f = of(e);
@@ -150,6 +167,7 @@ void faultenv_init(struct faultenv *f, struct env *under)
     f->te.vt.file_open = file_open;
     f->te.vt.file_pread = file_pread;
     f->te.vt.file_append = file_append;
+    f->te.vt.file_pwrite = file_pwrite;
     f->te.vt.file_sync = file_sync;
     f->te.vt.file_datasync = file_datasync;
     f->te.vt.file_size = file_size;
