@@ -16,6 +16,7 @@ struct work {
     size_t count;
     size_t ready; /* runs that are initialised */
     struct mergeruns_place *heap;
+    struct arena bytes;   /* of tombs whose tables are closed again */
     struct buf tombs;     /* struct tomb: of all inputs */
     struct tomb_set *set; /* the same, fragmented and thinned */
     struct buf kept;      /* struct tomb: those that the outputs get */
@@ -27,6 +28,7 @@ struct work {
 static enum status work_init(struct work *w, struct tkv *db, size_t count, struct err *err)
 {
     *w = (struct work){.db = db, .count = count, .err = err};
+    arena_init(&w->bytes, &db->env->mem);
     buf_init(&w->tombs, &db->env->mem);
     buf_init(&w->kept, &db->env->mem);
     w->runs = env_alloc(db->env, count * sizeof *w->runs);
@@ -43,6 +45,7 @@ static void work_release(struct work *w)
     }
     tomb_set_free(w->set);
     buf_release(&w->tombs);
+    arena_release(&w->bytes);
     buf_release(&w->kept);
     env_release(w->db->env, w->heap);
     env_release(w->db->env, w->runs);
@@ -197,17 +200,49 @@ static enum status runs_open(struct work *w, const struct compaction *c)
     return st;
 }
 
-/* The range tombs of all inputs; their bytes are the tables', which are held for that. */
-static enum status tombs_gather(struct work *w, const struct compaction *c, struct table **tables)
+/* A copy of the bytes, which lives as long as the work. */
+static enum status bytes_copy(struct work *w, struct slice *s)
+{
+    if (s->size == 0) {
+        return ST_OK;
+    }
+    char *copy = arena_alloc(&w->bytes, s->size);
+    if (copy == NULL) {
+        return ST_NOMEM;
+    }
+    memcpy(copy, s->data, s->size);
+    s->data = copy;
+    return ST_OK;
+}
+
+/* The range tombs of one table, copied: many may have some, and they are not all to be open. */
+static enum status tombs_take(struct work *w, struct tabfile *f)
+{
+    struct table *t;
+    size_t had = w->tombs.size;
+    enum status st = tabcache_get(&w->db->tabcache, &f->slot, &f->info, &t, w->err);
+    if (st != ST_OK) {
+        return st;
+    }
+    st = tombs_list(&w->tombs, table_tombs(t));
+    struct tomb *list = (void *)w->tombs.data;
+    size_t count = w->tombs.size / sizeof *list;
+    for (size_t i = had / sizeof *list; st == ST_OK && i < count; i++) {
+        st = bytes_copy(w, &list[i].begin);
+        if (st == ST_OK) {
+            st = bytes_copy(w, &list[i].end);
+        }
+    }
+    table_unref(t);
+    return st;
+}
+
+static enum status tombs_gather(struct work *w, const struct compaction *c)
 {
     enum status st = ST_OK;
     for (size_t i = 0; st == ST_OK && i < c->input_count; i++) {
-        struct tabfile *f = c->inputs[i];
-        if (f->info.tombs > 0) {
-            st = tabcache_get(&w->db->tabcache, &f->slot, &f->info, &tables[i], w->err);
-        }
-        if (st == ST_OK && tables[i] != NULL) {
-            st = tombs_list(&w->tombs, table_tombs(tables[i]));
+        if (c->inputs[i]->info.tombs > 0) {
+            st = tombs_take(w, c->inputs[i]);
         }
     }
     return st;
@@ -261,16 +296,11 @@ enum status compact_run(struct compaction *c, struct edit *e, struct err *err)
                               .err = err};
     collapse_init(&w.collapse, &db->env->mem);
     outwrite_init(&w.out);
-    struct table **tables = env_alloc(db->env, c->input_count * sizeof(struct table *));
-    if (tables != NULL) {
-        memset(tables, 0, c->input_count * sizeof(struct table *));
+    if (st == ST_OK) {
+        st = tombs_gather(&w, c);
     }
-    st = st == ST_OK && tables == NULL ? ST_NOMEM : st;
     if (st == ST_OK) {
         st = runs_open(&w, c);
-    }
-    if (st == ST_OK) {
-        st = tombs_gather(&w, c, tables);
     }
     if (st == ST_OK) {
         st = tombs_settle(&w);
@@ -284,9 +314,5 @@ enum status compact_run(struct compaction *c, struct edit *e, struct err *err)
     c->bytes_out = w.out.bytes;
     c->ns = env_clock_mono(db->env) - begun;
     work_release(&w);
-    for (size_t i = 0; tables != NULL && i < c->input_count; i++) {
-        table_unref(tables[i]);
-    }
-    env_release(db->env, tables);
     return st;
 }

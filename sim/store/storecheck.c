@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define SCAN_TRIES        50
-#define DESCRIPTORS_EXTRA 24 /* beside tables: logs, manifest, lock, outputs, pinned tables */
+#define DESCRIPTORS_EXTRA 24 /* beside tables: logs, manifest, lock, outputs */
 #define FILES_BESIDE      3  /* LOCK, CURRENT, MANIFEST */
 
 void storecheck_fail(struct store *s, const char *class, const struct err *why)
@@ -212,7 +212,11 @@ void storecheck_descriptors(struct store *s)
     for (int i = 0; i < s->proc->fd_count; i++) {
         open += s->proc->fds[i].kind != FD_FREE;
     }
-    uint64_t most = plan_get(s->plan, PLAN_STORE_FILES_MAX) + DESCRIPTORS_EXTRA;
+    /* a scan in hand, and a compaction, hold a table of each level and all of level 0 */
+    uint64_t runs = 3 * plan_get(s->plan, PLAN_STORE_LEVEL0) +
+                    plan_get(s->plan, PLAN_STORE_MEMTABLES) + TKV_LEVELS;
+    uint64_t scans = s->model.workers + plan_get(s->plan, PLAN_STORE_THREADS);
+    uint64_t most = plan_get(s->plan, PLAN_STORE_FILES_MAX) + DESCRIPTORS_EXTRA + scans * runs;
     if (open > most) {
         world_fail(&s->world, "E24 descriptors", "%llu are open, and %llu are allowed",
                    (unsigned long long)open, (unsigned long long)most);
