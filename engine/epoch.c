@@ -164,16 +164,9 @@ static bool still_blocked(struct epoch *e)
     return v != 0 && e->first != NULL && v < e->first->at;
 }
 
-bool epoch_reclaim(struct epoch *e)
+/* Takes from the list what nobody can see any more. Under the mutex. */
+static struct epoch_item *take(struct epoch *e)
 {
-    if (atomic_get_u64(&e->waiting) == 0) {
-        return false;
-    }
-    env_mutex_lock(e->env, &e->mutex);
-    if (still_blocked(e)) {
-        env_mutex_unlock(e->env, &e->mutex);
-        return true;
-    }
     uint64_t limit = scan(e);
     struct epoch_item *list = e->first;
     struct epoch_item **end = &list;
@@ -185,6 +178,18 @@ bool epoch_reclaim(struct epoch *e)
     e->first = *end;
     *end = NULL;
     (void)atomic_add_u64(&e->waiting, -count);
+    return list;
+}
+
+/* Whether a scan was spared depends on who of several readers was found first, and so on where
+ * stacks lie. Nothing that others see may: the same yields, the same answer. */
+bool epoch_reclaim(struct epoch *e)
+{
+    if (atomic_get_u64(&e->waiting) == 0) {
+        return false;
+    }
+    env_mutex_lock(e->env, &e->mutex);
+    struct epoch_item *list = still_blocked(e) ? NULL : take(e);
     env_mutex_unlock(e->env, &e->mutex);
     ENV_YIELD(e->env, "epoch: before freeing");
     free_list(list);
