@@ -113,6 +113,8 @@ bool storeop_write_again(struct store *s, struct env *env);
 bool storecheck_status(struct store *s, const char *call, enum tkv_status st);
 /* The same without failing it. */
 bool storecheck_excused(const struct store *s, enum tkv_status st);
+/* Faults injected so far, of all kinds. */
+uint64_t storecheck_faults(const struct store *s);
 /* Media faults have made something fail or lie to this incarnation. */
 bool storecheck_damaged(const struct store *s);
 /* Media have lied since they had met `damage`, or will: what was promised may be gone. */

@@ -20,6 +20,15 @@ static uint64_t since_start(const struct store *s, enum plan_knob k)
     return s->world.injected[k] - s->faults_then[k];
 }
 
+uint64_t storecheck_faults(const struct store *s)
+{
+    uint64_t n = 0;
+    for (int k = 0; k < PLAN_KNOBS; k++) {
+        n += s->world.injected[k];
+    }
+    return n;
+}
+
 bool storecheck_damaged(const struct store *s)
 {
     return simdisk_damage_met(s->host->disk) > s->damage_then;
@@ -44,7 +53,8 @@ bool storecheck_excused(const struct store *s, enum tkv_status st)
     case TKV_NOSPC:
         return since_start(s, PLAN_DISK_FULL) > 0 || s->full_then;
     case TKV_CORRUPT:
-        return storecheck_damaged(s);
+        /* pages whose sync failed leave the cache too: a log changes while it is read twice */
+        return storecheck_damaged(s) || (s->world.media && s->world.injected[PLAN_SYNC_EIO] > 0);
     case TKV_IO:
         return storecheck_damaged(s) || since_start(s, PLAN_WRITE_EIO) > 0 ||
                since_start(s, PLAN_SYNC_EIO) > 0 || since_start(s, PLAN_META_EIO) > 0 ||

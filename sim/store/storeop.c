@@ -180,25 +180,17 @@ struct patience {
     uint64_t faults;
 };
 
-static uint64_t faults_now(const struct store *s)
-{
-    uint64_t n = 0;
-    for (int k = 0; k < PLAN_KNOBS; k++) {
-        n += s->world.injected[k];
-    }
-    return n;
-}
-
 static struct patience patience_start(const struct store *s)
 {
-    return (struct patience){s->world.sched.now, faults_now(s)};
+    return (struct patience){s->world.sched.now, storecheck_faults(s)};
 }
 
 static void patience_check(struct store *s, const struct patience *p)
 {
     uint64_t took = s->world.sched.now - p->since;
     uint64_t most = plan_get(s->plan, PLAN_STORE_STALL_MS) * NS_PER_MS;
-    if (took > most && faults_now(s) == p->faults && simdisk_free_bytes(s->host->disk) > 65536) {
+    if (took > most && storecheck_faults(s) == p->faults &&
+        simdisk_free_bytes(s->host->disk) > 65536) {
         world_fail(&s->world, "E27 stall", "a write took %llu ms of virtual time, without a fault",
                    (unsigned long long)(took / NS_PER_MS));
     }
