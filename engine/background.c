@@ -224,6 +224,23 @@ static enum status renew(struct tkv *db)
 
 /* ---- compacting ---- */
 
+/* Under mutex. */
+static void compaction_count(struct tkv *db, const struct compaction *c)
+{
+    struct tkv_level_stats *l = &db->stats.levels[c->output];
+    if (c->move) {
+        db->stats.moves += c->input_count;
+        return;
+    }
+    db->stats.compactions++;
+    db->stats.compaction_bytes_in += c->bytes_in;
+    db->stats.compaction_bytes_out += c->bytes_out;
+    db->stats.compaction_ns += c->ns;
+    l->compactions++;
+    l->bytes_in += c->bytes_in;
+    l->bytes_out += c->bytes_out;
+}
+
 enum status background_compact(struct tkv *db, struct compaction *c)
 {
     struct edit e;
@@ -248,6 +265,9 @@ enum status background_compact(struct tkv *db, struct compaction *c)
     failure_log(db, "compaction", st, &err);
     edit_release(&e);
     env_mutex_lock(db->env, &db->mutex);
+    if (st == ST_OK) {
+        compaction_count(db, c);
+    }
     pick_done(c);
     db->sweep = true;
     db->compacting--;

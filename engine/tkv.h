@@ -266,10 +266,10 @@ enum tkv_status tkv_iter_status(const struct tkv_iter *iter); /* ask at the end 
 
 /* Sums since open unless said otherwise. */
 struct tkv_level_stats {
-    uint64_t tables; /* now */
-    uint64_t bytes;  /* now */
-    uint64_t compactions;
-    uint64_t bytes_in; /* from this level and the next */
+    uint64_t tables;      /* now */
+    uint64_t bytes;       /* now */
+    uint64_t compactions; /* that wrote this level */
+    uint64_t bytes_in;    /* that they read, from here and above */
     uint64_t bytes_out;
 };
 struct tkv_stats {
