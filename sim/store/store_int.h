@@ -8,9 +8,6 @@
 #include "sim/store/store.h"
 #include "sim/store/storejudge.h"
 
-/* Calls that the engine does not have yet (TKV_UNSUPPORTED) are passed over. */
-#define STORE_LENIENT 1
-
 #define STORE_DIR   "data"
 #define STORE_HOLDS 4 /* snapshots, cursors and pins that a worker holds of each kind, at most */
 

@@ -61,8 +61,6 @@ bool storecheck_excused(const struct store *s, enum tkv_status st)
                since_start(s, PLAN_RENAME_LIES) > 0 || simdisk_dead(s->host->disk);
     case TKV_READONLY:
         return simdisk_dead(s->host->disk);
-    case TKV_UNSUPPORTED:
-        return STORE_LENIENT;
     default:
         return false;
     }

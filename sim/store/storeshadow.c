@@ -126,12 +126,12 @@ static void verify_all(struct shadow *s, struct env *env)
     struct tkv_error error = {{0}};
     storeopt_make(s->store, env, &o);
     enum tkv_status st = tkv_verify(&o, STORE_DIR, NULL, NULL, &error);
-    if (st != TKV_OK && !(STORE_LENIENT && st == TKV_UNSUPPORTED) && !excused(s, st)) {
+    if (st != TKV_OK && !excused(s, st)) {
         shadowed_fail(&s->base, "verify", error.text);
     }
 }
 
-/* False: there is no such call yet, or damage kept it from its end. */
+/* False: damage kept it from its end. */
 static bool repair(struct shadow *s, struct env *env)
 {
     struct tkv_options o;
@@ -140,7 +140,7 @@ static bool repair(struct shadow *s, struct env *env)
     enum tkv_status st = tkv_repair(&o, STORE_DIR, NULL, NULL, &error);
     s->opened = true;
     s->unread = st != TKV_OK;
-    if (st != TKV_OK && !(STORE_LENIENT && st == TKV_UNSUPPORTED) && !excused(s, st)) {
+    if (st != TKV_OK && !excused(s, st)) {
         shadowed_fail(&s->base, "repair", error.text);
     }
     return st == TKV_OK;

@@ -19,6 +19,7 @@ for set in "${plan[@]}"; do
     sets+=(--set "$set")
 done
 n=0
+world=node # whose seeds are run
 
 say() { printf '# %s\n' "$*"; }
 ok() { n=$((n + 1)); printf 'ok %d - %s\n' "$n" "$*"; }
@@ -50,7 +51,7 @@ build() {
 hashes() {
     local out=$1 count=$2
     shift 2
-    "$@" sweep --seeds "0..$((count - 1))" --hashes --quiet "${sets[@]}" >"$out.all" 2>&1
+    "$@" sweep --world "$world" --seeds "0..$((count - 1))" --hashes --quiet "${sets[@]}" >"$out.all" 2>&1
     grep -E '^[0-9]+ [0-9a-f]{16}$' "$out.all" | sort -n >"$out"
     [ "$(wc -l <"$out")" = "$count" ] || { tail -n 10 "$out.all" | sed 's/^/# /'; return 1; }
 }
@@ -86,11 +87,14 @@ variant() {
     fi
     local tool=("$DIR/$name/sim/tool/tinykv-sim")
     [ -z "$runner" ] || tool=("$runner" "${tool[@]}")
-    if ! hashes "$DIR/$name.hashes" "$count" "${tool[@]}"; then
-        not_ok "$name: gave no hash for some seeds"
-        return
-    fi
-    [ "$name" = gcc-O2 ] || compare "$name" "$count" "$DIR/gcc-O2.hashes" "$DIR/$name.hashes"
+    for world in node store; do
+        if ! hashes "$DIR/$name.$world.hashes" "$count" "${tool[@]}"; then
+            not_ok "$name, $world: gave no hash for some seeds"
+            return
+        fi
+        [ "$name" = gcc-O2 ] ||
+            compare "$name, $world" "$count" "$DIR/gcc-O2.$world.hashes" "$DIR/$name.$world.hashes"
+    done
     say "$name: $((SECONDS - start)) s"
 }
 
@@ -99,11 +103,14 @@ variant() {
 shadows() {
     local tool=$DIR/gcc-O2/sim/tool/tinykv-sim on=$DIR/shadows-on.hashes off=$DIR/shadows-off.hashes
     wanted shadows || return 0
-    sets+=(--set ops=60)
-    hashes "$on" "$SEEDS" "$tool" || { not_ok 'shadows on: no hash for some seeds'; return; }
-    sets+=(--set shadow_max=0)
-    hashes "$off" "$SEEDS" "$tool" || { not_ok 'shadows off: no hash for some seeds'; return; }
-    compare 'shadows on and off' "$SEEDS" "$on" "$off"
+    local all=("${sets[@]}" --set ops=60)
+    for world in node store; do
+        sets=("${all[@]}")
+        hashes "$on" "$SEEDS" "$tool" || { not_ok "shadows on, $world: no hash for some seeds"; return; }
+        sets+=(--set shadow_max=0)
+        hashes "$off" "$SEEDS" "$tool" || { not_ok "shadows off, $world: no hash for some seeds"; return; }
+        compare "shadows on and off, $world" "$SEEDS" "$on" "$off"
+    done
 }
 
 mkdir -p "$DIR"
@@ -116,7 +123,7 @@ export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_stack_use_after_return=0}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-halt_on_error=1:print_stacktrace=1}
 
 variant gcc-O2 "$SEEDS" '' gcc -Doptimization=2
-if [ ! -f "$DIR/gcc-O2.hashes" ]; then
+if [ ! -f "$DIR/gcc-O2.store.hashes" ]; then
     not_ok 'gcc-O2: the reference'
     printf '1..%d\n' "$n"
     exit 1

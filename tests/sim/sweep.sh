@@ -1,17 +1,28 @@
 #!/usr/bin/env bash
-# sweep.sh [SEEDS]: the default sweep over many seeds, as TAP. It fails when a seed fails, when a
-# verdict is unknown, and when a probe or an enabled fault was never reached.
+# sweep.sh [SEEDS [STORE_SEEDS]]: the default sweep of each world over many seeds, as TAP. It fails
+# when a seed fails, when a verdict is unknown, and when a probe or an enabled fault was never
+# reached.
 set -u
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
 sim=build/sim/tool/tinykv-sim
 seeds=${1:-20000}
+store=${2:-5000}
+n=0
 if [ ! -x "$sim" ]; then
     echo "1..0 # SKIP there is no $sim: run ./dev test first"
     exit 0
 fi
-if "$sim" sweep --seeds "0..$((seeds - 1))" --require-probes --quiet; then
-    echo "ok 1 - sweep of $seeds seeds"
-else
-    echo "not ok 1 - sweep of $seeds seeds"
-fi
-echo "1..1"
+
+# sweep WORLD SEEDS
+sweep() {
+    n=$((n + 1))
+    if "$sim" sweep --world "$1" --seeds "0..$(($2 - 1))" --require-probes --quiet; then
+        echo "ok $n - sweep of $2 seeds of the world $1"
+    else
+        echo "not ok $n - sweep of $2 seeds of the world $1"
+    fi
+}
+
+sweep node "$seeds"
+sweep store "$store"
+echo "1..$n"
