@@ -263,6 +263,23 @@ struct lin_event {
     struct lin_pending *pending;
 };
 
+/* Events in their order: events[first, end). */
+struct lin_run {
+    struct lin_event *events;
+    size_t first;
+    size_t end;
+    size_t cap;
+};
+
+/* All that are to come: two runs, and a heap of those that came out of order. */
+struct lin_queue {
+    struct lin_run calls;
+    struct lin_run returns;
+    struct lin_event *heap;
+    size_t heap_count;
+    size_t heap_cap;
+};
+
 /* A checker that is fed operations as they complete and forgets what is decided. Its memory is
  * bounded by the operations that overlap one which is still open, and by the keys.
  *
@@ -276,9 +293,7 @@ struct lin_online {
     size_t engine_cap;
     uint32_t *zeros; /* as many as there are keys */
     size_t zero_cap;
-    struct lin_event *queue; /* a heap */
-    size_t queue_count;
-    size_t queue_cap;
+    struct lin_queue queue;
     struct lin_pending *spare;
     size_t values_max; /* when to forget values */
     uint64_t taken;    /* operations so far; the next one's number */

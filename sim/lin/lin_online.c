@@ -1,28 +1,22 @@
 /* lin_online.c - checks operations as they complete. See lin.h.
  *
- * Each key has a search of its own, whose operations live in their slots. Calls and returns wait
- * in a heap until the horizon has passed them: only then is it certain that no earlier call is
- * still to come. */
+ * Each key begins as a flow of zones (lin_flow.h) and goes over to a search, whose operations live
+ * in their slots, at the first operation that a flow cannot take. Calls and returns wait in a queue
+ * until the horizon has passed them: only then is it certain that no earlier call is still to
+ * come. */
+#include "sim/lin/lin_flow.h"
+#include "sim/lin/lin_queue.h"
 #include "sim/lin/lin_search.h"
+#include "sim/lin/lin_sort.h"
 
 #define SLOTS_FIRST    64
 #define VALUES_FIRST   4096 /* few enough for their tables to stay in the nearest caches */
-#define RETURN_BIT     ((uint64_t)1 << 63) /* of two events at one time, calls come first */
 #define STEPS_DEFAULT  200000u
 #define MEMORY_DEFAULT ((size_t)64 << 20)
 
-/* One operation on one key, on its way: first for its call, then for its return. */
-struct lin_pending {
-    struct lin_pending *next; /* of the spare ones */
-    struct lin_rec rec;
-    struct lin_sub *subs; /* owned; what a scan or batch does to the key */
-    uint32_t sub_count;
-    uint32_t slot;
-    uint64_t number;
-    bool called;
-};
-
 struct lin_key_engine {
+    struct lin_flow flow;
+    bool flows; /* as long as that is enough; nothing below is in use */
     struct lin_prog prog;
     struct lin_search search;
     uint32_t *free_slots;
@@ -31,11 +25,46 @@ struct lin_key_engine {
     bool given_up;
 };
 
+/* ---- operations on their way ---- */
+
+static struct lin_pending *pending_new(struct lin_online *o)
+{
+    struct lin_pending *p = o->spare;
+    if (p != NULL) {
+        o->spare = p->next;
+        memset(p, 0, sizeof *p);
+        return p;
+    }
+    return mem_zalloc(o->mem, sizeof *p);
+}
+
+static void pending_free(struct lin_online *o, struct lin_pending *p)
+{
+    if (p->subs != NULL) {
+        mem_release(o->mem, p->subs);
+        p->subs = NULL;
+    }
+    p->next = o->spare;
+    o->spare = p;
+}
+
+/* Takes what the flow has let go of. */
+static void spare_all(struct lin_online *o, struct lin_flow *f)
+{
+    while (f->freed != NULL) {
+        struct lin_pending *p = f->freed;
+        f->freed = p->next;
+        pending_free(o, p);
+    }
+}
+
 /* ---- engines ---- */
 
 static void engine_free(struct lin_online *o, struct lin_key_engine *e)
 {
     if (e != NULL) {
+        lin_flow_release(&e->flow);
+        spare_all(o, &e->flow);
         lin_search_release(&e->search);
         lin_prog_release(&e->prog);
         mem_release(o->mem, e->free_slots);
@@ -70,7 +99,8 @@ static uint32_t first_value(const struct lin_online *o, uint32_t key)
     return value;
 }
 
-static enum status engine_make(struct lin_online *o, uint32_t key, struct lin_key_engine *e)
+/* The search of a key that holds `init` at first. */
+static enum status engine_search(struct lin_online *o, uint32_t init, struct lin_key_engine *e)
 {
     struct lin_prog *p = &e->prog;
     *p = (struct lin_prog){.mem = o->mem, .h = &o->h, .key_count = 1};
@@ -81,7 +111,7 @@ static enum status engine_make(struct lin_online *o, uint32_t key, struct lin_ke
     if (p->init == NULL || p->seen_at == NULL || p->loose_at == NULL || p->blurred == NULL) {
         return ST_NOMEM;
     }
-    p->init[0] = first_value(o, key);
+    p->init[0] = init;
     /* Nothing is known of what is to come: everything may be looked at for ever. */
     p->seen_at[0] = LIN_NONE;
     p->loose_at[0] = LIN_NONE;
@@ -109,100 +139,18 @@ static enum status engine_of(struct lin_online *o, uint32_t key, struct lin_key_
         return st;
     }
     struct lin_key_engine *e = mem_zalloc(o->mem, sizeof *e);
-    st = e != NULL ? engine_make(o, key, e) : ST_NOMEM;
+    st = e != NULL ? lin_flow_start(&e->flow, o->mem, first_value(o, key)) : ST_NOMEM;
     if (st != ST_OK) {
         engine_free(o, e);
         return st;
     }
+    e->flows = true;
     o->engines[key] = e;
     *out = e;
     return ST_OK;
 }
 
-/* ---- the heap of events: earlier first, calls before returns ---- */
-
-/* Without a branch: which is sooner is anybody's guess. */
-static bool sooner(const struct lin_event *a, const struct lin_event *b)
-{
-    unsigned before = a->time < b->time;
-    unsigned equal = a->time == b->time;
-    unsigned first = a->order < b->order;
-    return (before | (equal & first)) != 0;
-}
-
-static struct lin_event event_of(struct lin_pending *p)
-{
-    return p->called ? (struct lin_event){p->rec.ret, p->number | RETURN_BIT, p}
-                     : (struct lin_event){p->rec.call, p->number, p};
-}
-
-static void sift_up(struct lin_online *o, size_t at, struct lin_event e)
-{
-    while (at > 0 && sooner(&e, &o->queue[(at - 1) / 2])) {
-        o->queue[at] = o->queue[(at - 1) / 2];
-        at = (at - 1) / 2;
-    }
-    o->queue[at] = e;
-}
-
-/* Puts the event where the first one was. */
-static void sift_down(struct lin_online *o, struct lin_event e)
-{
-    size_t at = 0;
-    for (;;) {
-        size_t child = 2 * at + 1;
-        if (child >= o->queue_count) {
-            break;
-        }
-        size_t other = child + 1 < o->queue_count ? child + 1 : child;
-        child += sooner(&o->queue[other], &o->queue[child]) ? 1 : 0;
-        if (!sooner(&o->queue[child], &e)) {
-            break;
-        }
-        o->queue[at] = o->queue[child];
-        at = child;
-    }
-    o->queue[at] = e;
-}
-
-static enum status queue_push(struct lin_online *o, struct lin_pending *p)
-{
-    enum status st =
-        lin_grow(o->mem, &o->queue, &o->queue_cap, o->queue_count + 1, sizeof *o->queue);
-    if (st == ST_OK) {
-        sift_up(o, o->queue_count++, event_of(p));
-    }
-    return st;
-}
-
-static void queue_pop(struct lin_online *o)
-{
-    struct lin_event last = o->queue[--o->queue_count];
-    if (o->queue_count > 0) {
-        sift_down(o, last);
-    }
-}
-
 /* ---- operations in ---- */
-
-static struct lin_pending *pending_new(struct lin_online *o)
-{
-    struct lin_pending *p = o->spare;
-    if (p != NULL) {
-        o->spare = p->next;
-        memset(p, 0, sizeof *p);
-        return p;
-    }
-    return mem_zalloc(o->mem, sizeof *p);
-}
-
-static void pending_free(struct lin_online *o, struct lin_pending *p)
-{
-    mem_release(o->mem, p->subs);
-    p->subs = NULL;
-    p->next = o->spare;
-    o->spare = p;
-}
 
 static enum status add_sub(struct lin_online *o, struct lin_pending *p, const struct lin_sub *sub)
 {
@@ -213,6 +161,24 @@ static enum status add_sub(struct lin_online *o, struct lin_pending *p, const st
     p->subs = subs;
     p->subs[p->sub_count++] = *sub;
     return ST_OK;
+}
+
+/* Where the second is refused the call is in the queue all the same: the operation then has no
+ * end, and the caller has the status. */
+static enum status queue_both(struct lin_online *o, struct lin_pending *p)
+{
+    struct lin_event call = {p->rec.call, p->number, p};
+    struct lin_event ret = {p->rec.ret, p->number | LIN_RETURN_BIT, p};
+    enum status st = lin_queue_push(&o->queue, o->mem, &call);
+    p->queued = st == ST_OK;
+    if (st != ST_OK || p->rec.outcome == LIN_INFO) {
+        return st;
+    }
+    st = lin_queue_push(&o->queue, o->mem, &ret);
+    if (st != ST_OK) {
+        p->rec.outcome = LIN_INFO;
+    }
+    return st;
 }
 
 /* The share of one key; with subs it is a batch on that key alone. */
@@ -241,8 +207,10 @@ static enum status enqueue(struct lin_online *o, const struct lin_rec *rec, uint
         p->rec.value = LIN_ABSENT;
         p->rec.expect = LIN_ABSENT;
     }
-    st = st == ST_OK ? queue_push(o, p) : st;
-    if (st != ST_OK) {
+    if (st == ST_OK) {
+        st = queue_both(o, p);
+    }
+    if (st != ST_OK && !p->queued) {
         pending_free(o, p);
     }
     return st;
@@ -379,7 +347,107 @@ static enum status on_return(struct lin_online *o, struct lin_key_engine *e, str
     return st;
 }
 
+/* ---- from a flow to a search ---- */
+
+struct replay {
+    struct lin_pending **ops;
+    struct lin_key *calls;
+    struct lin_key *rets;
+    size_t count;
+    size_t cap;
+    size_t ret_count;
+};
+
+static enum status replay_add(struct lin_online *o, struct replay *r, struct lin_pending *p)
+{
+    enum status st = lin_grow(o->mem, &r->ops, &r->cap, r->count + 1, sizeof(struct lin_pending *));
+    if (st == ST_OK) {
+        r->ops[r->count++] = p;
+    }
+    return st;
+}
+
+/* What the flow still knows: operations of its blocks, and open reads. */
+static enum status replay_collect(struct lin_online *o, const struct lin_key_engine *e,
+                                  uint32_t key, struct replay *r)
+{
+    enum status st = ST_OK;
+    for (size_t i = 0; i < e->flow.count && st == ST_OK; i++) {
+        const struct lin_block *b = &e->flow.blocks[i];
+        st = b->write != NULL ? replay_add(o, r, b->write) : ST_OK;
+        if (st == ST_OK && b->first != NULL && b->first != b->write) {
+            st = replay_add(o, r, b->first);
+        }
+        if (st == ST_OK && b->last != NULL && b->last != b->first) {
+            st = replay_add(o, r, b->last);
+        }
+    }
+    size_t at = 0;
+    const struct lin_event *ev = lin_queue_each(&o->queue, &at);
+    for (; ev != NULL && st == ST_OK; ev = lin_queue_each(&o->queue, &at)) {
+        struct lin_pending *p = ev->pending;
+        bool open = lin_event_returns(ev) && p->called && p->rec.key == key;
+        st = open && p->rec.kind == LIN_GET ? replay_add(o, r, p) : ST_OK;
+    }
+    return st;
+}
+
+static enum status replay_sort(struct lin_online *o, struct replay *r)
+{
+    r->calls = mem_alloc(o->mem, (r->count + 1) * sizeof *r->calls);
+    r->rets = mem_alloc(o->mem, (r->count + 1) * sizeof *r->rets);
+    if (r->calls == NULL || r->rets == NULL) {
+        return ST_NOMEM;
+    }
+    for (size_t i = 0; i < r->count; i++) {
+        const struct lin_pending *p = r->ops[i];
+        r->calls[i] = (struct lin_key){lin_key_of(p->rec.call), (uint32_t)i};
+        if (!p->queued && p->rec.outcome != LIN_INFO) {
+            r->rets[r->ret_count++] = (struct lin_key){lin_key_of(p->rec.ret), (uint32_t)i};
+        }
+    }
+    enum status st = lin_sort(o->mem, r->calls, r->count);
+    return st == ST_OK ? lin_sort(o->mem, r->rets, r->ret_count) : st;
+}
+
+static enum status replay_run(struct lin_online *o, struct lin_key_engine *e, struct replay *r)
+{
+    enum status st = ST_OK;
+    size_t c = 0;
+    size_t n = 0;
+    while (st == ST_OK && (c < r->count || n < r->ret_count) && !e->given_up) {
+        bool call = c < r->count && (n == r->ret_count || r->calls[c].key <= r->rets[n].key);
+        st = call ? on_call(o, e, r->ops[r->calls[c].item])
+                  : on_return(o, e, r->ops[r->rets[n].item]);
+        *(call ? &c : &n) += 1;
+    }
+    return st;
+}
+
+/* The flow ends; a search begins with the operations that it still holds. */
+static enum status to_search(struct lin_online *o, struct lin_key_engine *e, uint32_t key)
+{
+    struct replay r = {0};
+    enum status st = replay_collect(o, e, key, &r);
+    st = st == ST_OK ? replay_sort(o, &r) : st;
+    st = st == ST_OK ? engine_search(o, lin_flow_init(&e->flow), e) : st;
+    st = st == ST_OK ? replay_run(o, e, &r) : st;
+    e->flows = false;
+    lin_flow_release(&e->flow);
+    spare_all(o, &e->flow);
+    mem_release(o->mem, r.ops);
+    mem_release(o->mem, r.calls);
+    mem_release(o->mem, r.rets);
+    return st;
+}
+
 /* ---- forgetting values ---- */
+
+/* Of the events of one operation. */
+static bool last_event(const struct lin_event *e)
+{
+    return lin_event_returns(e) || e->pending->rec.outcome == LIN_INFO;
+}
 
 static enum status keep_value(const struct lin_strtab *old, struct lin_strtab *fresh, uint32_t *id)
 {
@@ -398,29 +466,6 @@ static enum status keep_sub(const struct lin_strtab *old, struct lin_strtab *fre
     enum status st = keep_value(old, fresh, &s->value);
     st = st == ST_OK && s->kind == LIN_CAS ? keep_value(old, fresh, &s->expect) : st;
     return st == ST_OK && s->kind != LIN_CAS ? keep_value(old, fresh, &s->result) : st;
-}
-
-static enum status keep_engine(const struct lin_strtab *old, struct lin_strtab *fresh,
-                               struct lin_key_engine *e)
-{
-    enum status st = ST_OK;
-    for (size_t i = 0; i < e->search.now.count && st == ST_OK; i++) {
-        uint64_t *node = e->search.now.words + i * e->search.node_words;
-        st = keep_value(old, fresh, (uint32_t *)(void *)(node + 2 * e->search.width));
-    }
-    for (uint32_t w = 0; w < e->search.width && st == ST_OK; w++) {
-        uint64_t set = e->search.observers[w] | e->search.writers[w];
-        for (; set != 0 && st == ST_OK; set &= set - 1) {
-            struct lin_prog_op *op = &e->prog.ops[w * 64 + (uint32_t)__builtin_ctzll(set)];
-            st = keep_value(old, fresh, &op->need);
-            st = st == ST_OK ? keep_value(old, fresh, &op->val) : st;
-            for (uint32_t i = 0; i < op->sub_count && st == ST_OK; i++) {
-                st = keep_sub(old, fresh, &e->prog.subs[op->sub + i]);
-            }
-        }
-    }
-    lin_map_release(&e->search.concat.made_of);
-    return st;
 }
 
 static enum status keep_pending(const struct lin_strtab *old, struct lin_strtab *fresh,
@@ -442,6 +487,53 @@ static enum status keep_pending(const struct lin_strtab *old, struct lin_strtab 
     return st;
 }
 
+static enum status keep_flow(const struct lin_strtab *old, struct lin_strtab *fresh,
+                             struct lin_flow *f)
+{
+    enum status st = ST_OK;
+    for (size_t i = 0; i < f->count && st == ST_OK; i++) {
+        struct lin_block *b = &f->blocks[i];
+        st = keep_value(old, fresh, &b->value);
+        st = st == ST_OK && b->write != NULL ? keep_pending(old, fresh, b->write) : st;
+        if (st == ST_OK && b->first != NULL && b->first != b->write) {
+            st = keep_pending(old, fresh, b->first);
+        }
+        if (st == ST_OK && b->last != NULL && b->last != b->first) {
+            st = keep_pending(old, fresh, b->last);
+        }
+    }
+    if (st == ST_OK) {
+        lin_flow_reindex(f);
+    }
+    return st;
+}
+
+static enum status keep_engine(const struct lin_strtab *old, struct lin_strtab *fresh,
+                               struct lin_key_engine *e)
+{
+    enum status st = ST_OK;
+    if (e->flows) {
+        return keep_flow(old, fresh, &e->flow);
+    }
+    for (size_t i = 0; i < e->search.now.count && st == ST_OK; i++) {
+        uint64_t *node = e->search.now.words + i * e->search.node_words;
+        st = keep_value(old, fresh, (uint32_t *)(void *)(node + 2 * e->search.width));
+    }
+    for (uint32_t w = 0; w < e->search.width && st == ST_OK; w++) {
+        uint64_t set = e->search.observers[w] | e->search.writers[w];
+        for (; set != 0 && st == ST_OK; set &= set - 1) {
+            struct lin_prog_op *op = &e->prog.ops[w * 64 + (uint32_t)__builtin_ctzll(set)];
+            st = keep_value(old, fresh, &op->need);
+            st = st == ST_OK ? keep_value(old, fresh, &op->val) : st;
+            for (uint32_t i = 0; i < op->sub_count && st == ST_OK; i++) {
+                st = keep_sub(old, fresh, &e->prog.subs[op->sub + i]);
+            }
+        }
+    }
+    lin_map_release(&e->search.concat.made_of);
+    return st;
+}
+
 /* Renumbers the values that are still in use. A refusal in the middle leaves ids of both tables:
  * the checker cannot go on, and its caller gets the status. */
 static enum status forget_values(struct lin_online *o)
@@ -456,8 +548,11 @@ static enum status forget_values(struct lin_online *o)
     for (size_t k = 0; k < o->engine_cap && st == ST_OK; k++) {
         st = o->engines[k] != NULL ? keep_engine(&old, &fresh, o->engines[k]) : ST_OK;
     }
-    for (size_t i = 0; i < o->queue_count && st == ST_OK; i++) {
-        st = keep_pending(&old, &fresh, o->queue[i].pending);
+    size_t at = 0;
+    const struct lin_event *e = lin_queue_each(&o->queue, &at);
+    for (; e != NULL && st == ST_OK; e = lin_queue_each(&o->queue, &at)) {
+        bool once = last_event(e) && e->pending->held == 0;
+        st = once ? keep_pending(&old, &fresh, e->pending) : ST_OK;
     }
     lin_strtab_release(&old);
     o->h.values = fresh;
@@ -469,21 +564,48 @@ static enum status forget_values(struct lin_online *o)
 
 /* ---- the rest ---- */
 
+static enum status on_flow_call(struct lin_online *o, struct lin_key_engine *e,
+                                struct lin_pending *p)
+{
+    bool fits = lin_flow_suits(p);
+    enum status st = fits ? lin_flow_call(&e->flow, p, &fits) : ST_OK;
+    if (st != ST_OK || fits) {
+        return st;
+    }
+    st = to_search(o, e, p->rec.key);
+    return st == ST_OK && !e->given_up ? on_call(o, e, p) : st;
+}
+
+static void on_flow_return(struct lin_online *o, struct lin_key_engine *e, struct lin_pending *p)
+{
+    if (!lin_flow_return(&e->flow, p)) {
+        e->given_up = true;
+        o->result = LIN_NON_LINEARIZABLE;
+        o->culprit = p->number;
+    }
+    spare_all(o, &e->flow);
+}
+
 static enum status on_event(struct lin_online *o, struct lin_pending *p)
 {
     struct lin_key_engine *e;
     enum status st = engine_of(o, p->rec.key, &e);
-    bool last = p->called || p->rec.outcome == LIN_INFO;
+    bool ends = p->called;
+    bool last = ends || p->rec.outcome == LIN_INFO;
     if (st == ST_OK && !e->given_up) {
-        st = p->called ? on_return(o, e, p) : on_call(o, e, p);
-    }
-    if (last) {
-        queue_pop(o);
-        pending_free(o, p);
-        return st;
+        if (!e->flows) {
+            st = ends ? on_return(o, e, p) : on_call(o, e, p);
+        } else if (ends) {
+            on_flow_return(o, e, p);
+        } else {
+            st = on_flow_call(o, e, p);
+        }
     }
     p->called = true;
-    sift_down(o, event_of(p));
+    p->queued = !last; /* not before: whoever lets go of it would free it */
+    if (last && p->held == 0) {
+        pending_free(o, p);
+    }
     return st;
 }
 
@@ -491,8 +613,12 @@ enum status lin_online_advance(struct lin_online *o, int64_t horizon)
 {
     enum status st = ST_OK;
     o->horizon = horizon > o->horizon ? horizon : o->horizon;
-    while (st == ST_OK && o->queue_count > 0 && o->queue[0].time < o->horizon) {
-        st = on_event(o, o->queue[0].pending);
+    const struct lin_event *e = lin_queue_first(&o->queue);
+    while (st == ST_OK && e != NULL && e->time < o->horizon) {
+        struct lin_pending *p = e->pending;
+        lin_queue_pop(&o->queue);
+        st = on_event(o, p);
+        e = lin_queue_first(&o->queue);
     }
     if (st == ST_OK && o->h.values.count > o->values_max) {
         st = forget_values(o);
@@ -514,11 +640,17 @@ void lin_online_release(struct lin_online *o)
     if (o->mem == NULL) {
         return;
     }
+    size_t at = 0;
+    const struct lin_event *e = lin_queue_each(&o->queue, &at);
+    for (; e != NULL; e = lin_queue_each(&o->queue, &at)) {
+        bool last = last_event(e);
+        e->pending->queued = e->pending->queued && !last;
+        if (last && e->pending->held == 0) {
+            pending_free(o, e->pending);
+        }
+    }
     for (size_t k = 0; k < o->engine_cap; k++) {
         engine_free(o, o->engines[k]);
-    }
-    for (size_t i = 0; i < o->queue_count; i++) {
-        pending_free(o, o->queue[i].pending);
     }
     while (o->spare != NULL) {
         struct lin_pending *p = o->spare;
@@ -527,7 +659,7 @@ void lin_online_release(struct lin_online *o)
     }
     mem_release(o->mem, o->engines);
     mem_release(o->mem, o->zeros);
-    mem_release(o->mem, o->queue);
+    lin_queue_release(&o->queue, o->mem);
     lin_history_release(&o->h);
     *o = (struct lin_online){0};
 }

@@ -49,7 +49,7 @@ static enum status compile_scan(struct lin_prog *p, const struct lin_split *s,
     uint32_t first;
     uint32_t end;
     lin_split_range(p->h, part, rec, &first, &end);
-    const struct lin_sub *got = p->h->subs + rec->expect;
+    const struct lin_sub *got = rec->result > 0 ? p->h->subs + rec->expect : NULL;
     uint32_t n = 0;
     op->type = LIN_T_VIEW;
     enum status st = ST_OK;

@@ -29,9 +29,9 @@ static bool holds(const struct lin_search *s, const uint32_t *vals, const struct
     if (op->type == LIN_T_NOT) {
         return vals[op->key] != op->need;
     }
-    const struct lin_sub *sub = s->p->subs + op->sub;
     for (uint32_t i = 0; i < op->sub_count; i++) {
-        if (vals[sub[i].key] != sub[i].result) {
+        const struct lin_sub *sub = &s->p->subs[op->sub + i];
+        if (vals[sub->key] != sub->result) {
             return false;
         }
     }
