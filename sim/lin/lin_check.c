@@ -1,4 +1,5 @@
 /* lin_check.c - decides a whole history, part by part. See lin.h. */
+#include "sim/lin/lin_graph.h"
 #include "sim/lin/lin_search.h"
 #include "sim/lin/lin_tell.h"
 #include "sim/lin/lin_witness.h"
@@ -6,10 +7,12 @@
 
 #include <stdio.h>
 
-#define STEPS_DEFAULT  50000000u
-#define MEMORY_DEFAULT ((size_t)1 << 30)
-#define WEAK_MIN       2000 /* operations of a key from which zones are worth a try for a "no" */
-#define ZONES_WORK_MAX 20000000u /* keys times operations, when looking for a witness */
+#define STEPS_DEFAULT   50000000u
+#define MEMORY_DEFAULT  ((size_t)1 << 30)
+#define WEAK_MIN        2000 /* operations of a key from which zones are worth a try for a "no" */
+#define WITNESS_AIM     6    /* operations that a person can take in */
+#define CIRCLE_TOLD_MAX 8    /* operations; a longer circle is no help to a reader */
+#define ZONES_WORK_MAX  20000000u /* keys times operations, when looking for a witness */
 
 const char *lin_result_text(enum lin_result result)
 {
@@ -45,7 +48,8 @@ struct job {
     const struct lin_part *part;
     struct lin_zones *zones;
     const struct lin_options *options;
-    uint64_t done; /* operations of the parts before */
+    uint64_t done;             /* operations of the parts before */
+    struct lin_circle *circle; /* of a "no" by the graph */
 };
 
 /* Half of the events of a part is about how many of its operations are decided. */
@@ -134,10 +138,71 @@ static enum status search_part(struct job *j, struct lin_verdict *v)
     return st == ST_OK && result == LIN_NON_LINEARIZABLE ? find_witness(j, place, v) : st;
 }
 
+/* All that the circle's reasons name. */
+static enum status circle_seeds(const struct lin_circle *c, struct lin_verdict *v, uint32_t **seeds,
+                                size_t *count)
+{
+    *count = 0;
+    *seeds = mem_alloc(v->mem, (3 * c->count + c->more_count + 1) * sizeof **seeds);
+    if (*seeds == NULL) {
+        return ST_NOMEM;
+    }
+    for (size_t i = 0; i < c->count; i++) {
+        (*seeds)[(*count)++] = c->links[i].place;
+    }
+    for (size_t i = 0; i < c->more_count; i++) {
+        (*seeds)[(*count)++] = c->more[i];
+    }
+    return ST_OK;
+}
+
+/* A large witness: perhaps the search meets a smaller one. */
+static enum status smaller_witness(struct job *j, struct lin_verdict *v)
+{
+    struct lin_verdict other = {.mem = v->mem, .result = LIN_LINEARIZABLE, .steps = v->steps};
+    enum status st = search_part(j, &other);
+    v->steps = other.steps;
+    if (st == ST_OK && other.witness_count > 0 && other.witness_count < v->witness_count) {
+        uint32_t *swap = v->witness;
+        v->witness = other.witness;
+        v->witness_count = other.witness_count;
+        other.witness = swap;
+    }
+    lin_verdict_release(&other);
+    return st;
+}
+
+/* A circle is a proof, and it is proved once more: its operations, closed, have no order. That is
+ * the witness; where it cannot be had, the search has the word. */
+static enum status graph_part(struct job *j, struct lin_verdict *v)
+{
+    struct lin_circle *c = j->circle;
+    uint32_t *seeds = NULL;
+    size_t seed_count;
+    enum status st = lin_graph_check(j->h, j->split, j->part, c);
+    if (st == ST_OK && c->count > 0) {
+        st = circle_seeds(c, v, &seeds, &seed_count);
+        if (st == ST_OK) {
+            st = lin_witness_from(j->h, j->split, j->part, seeds, seed_count, &v->witness,
+                                  &v->witness_count);
+        }
+        mem_release(v->mem, seeds);
+    }
+    if (st == ST_OK && v->witness_count > WITNESS_AIM) {
+        st = smaller_witness(j, v);
+    }
+    v->result = v->witness_count > 0 ? LIN_NON_LINEARIZABLE : v->result;
+    if (st != ST_OK || v->witness_count == 0) {
+        lin_circle_release(c);
+    }
+    return st;
+}
+
 static enum status check_part(struct job *j, struct lin_verdict *v)
 {
     if (j->part->key_count > 1) {
-        return search_part(j, v);
+        enum status st = graph_part(j, v);
+        return st == ST_OK && v->witness_count == 0 ? search_part(j, v) : st;
     }
     enum lin_result result;
     bool weak = j->part->op_count >= WEAK_MIN;
@@ -166,7 +231,22 @@ static enum status add_failed_writer(const struct lin_history *h, struct lin_ver
     return ST_OK;
 }
 
-static enum status explain(const struct lin_history *h, struct lin_verdict *v)
+/* The circle is told when the witness, which may have become smaller, still holds it. */
+static bool circle_shows(const struct lin_circle *c, const struct lin_verdict *v)
+{
+    bool all = c->count > 0 && c->count <= CIRCLE_TOLD_MAX;
+    for (size_t i = 0; i < c->count && all; i++) {
+        bool found = false;
+        for (size_t n = 0; n < v->witness_count; n++) {
+            found = found || v->witness[n] == c->links[i].place;
+        }
+        all = found;
+    }
+    return all;
+}
+
+static enum status explain(const struct lin_history *h, const struct lin_circle *c,
+                           struct lin_verdict *v)
 {
     struct buf text;
     buf_init(&text, v->mem);
@@ -185,6 +265,10 @@ static enum status explain(const struct lin_history *h, struct lin_verdict *v)
         st = add_failed_writer(h, v);
         lin_tell_sort(h, v->witness, v->witness_count);
         st = st == ST_OK ? lin_tell(h, v->witness, v->witness_count, &text) : st;
+        if (st == ST_OK && circle_shows(c, v)) {
+            st = buf_append_text(&text, "; ");
+            st = st == ST_OK ? lin_circle_say(h, c, &text) : st;
+        }
     }
     if (st == ST_OK) {
         st = set_text(v, &text);
@@ -202,9 +286,10 @@ enum status lin_check(const struct lin_history *h, const struct lin_options *opt
     *v = (struct lin_verdict){.mem = h->mem, .result = LIN_LINEARIZABLE};
     struct lin_split split;
     struct lin_zones zones;
+    struct lin_circle circle = {0};
     lin_zones_init(&zones, h);
     enum status st = lin_split_make(&split, h);
-    struct job j = {.h = h, .split = &split, .zones = &zones, .options = &o};
+    struct job j = {.h = h, .split = &split, .zones = &zones, .options = &o, .circle = &circle};
     for (uint32_t i = 0; st == ST_OK && i < split.part_count; i++) {
         if (split.parts[i].op_count == 0) {
             continue;
@@ -222,5 +307,7 @@ enum status lin_check(const struct lin_history *h, const struct lin_options *opt
     }
     lin_zones_release(&zones);
     lin_split_release(&split);
-    return st == ST_OK ? explain(h, v) : st;
+    st = st == ST_OK ? explain(h, &circle, v) : st;
+    lin_circle_release(&circle);
+    return st;
 }

@@ -547,6 +547,14 @@ static enum status finder_init(struct finder *f)
     return ST_OK;
 }
 
+static void finder_release(struct finder *f)
+{
+    mem_release(f->mem, f->writes);
+    mem_release(f->mem, f->loose);
+    mem_release(f->mem, f->unnamed);
+    mem_release(f->mem, f->todo);
+}
+
 enum status lin_witness_find(const struct lin_history *h, const struct lin_split *s,
                              const struct lin_part *part, uint32_t place, uint64_t steps_max,
                              size_t bytes_max, uint32_t **places, size_t *count)
@@ -558,10 +566,45 @@ enum status lin_witness_find(const struct lin_history *h, const struct lin_split
     if (st == ST_OK) {
         st = find(&f, place, places, count);
     }
-    mem_release(h->mem, f.writes);
-    mem_release(h->mem, f.loose);
-    mem_release(h->mem, f.unnamed);
-    mem_release(h->mem, f.todo);
+    finder_release(&f);
+    return st;
+}
+
+static enum status grow_seeds(struct finder *f, const uint32_t *seeds, size_t seed_count,
+                              uint32_t **places, size_t *count)
+{
+    for (uint32_t i = 0; i < f->part->op_count; i++) {
+        for (size_t n = 0; n < seed_count; n++) {
+            f->next[i] = f->part->ops[i] == seeds[n] ? LIN_FULL : f->next[i];
+        }
+    }
+    enum lin_result result = LIN_UNKNOWN;
+    enum status st = index_writes(f);
+    if (st == ST_OK) {
+        close_set(f);
+        st = try_set(f, &result);
+    }
+    *count = 0;
+    if (st != ST_OK || result != LIN_NON_LINEARIZABLE) {
+        return st;
+    }
+    st = shrink(f);
+    return st == ST_OK ? collect(f, places, count) : st;
+}
+
+enum status lin_witness_from(const struct lin_history *h, const struct lin_split *s,
+                             const struct lin_part *part, const uint32_t *seeds, size_t seed_count,
+                             uint32_t **places, size_t *count)
+{
+    struct finder f = {.mem = h->mem, .h = h, .s = s, .part = part};
+    f.steps_max = STEPS_ALL;
+    f.bytes_max = SIZE_MAX;
+    f.unnamed = mem_zalloc(h->mem, (size_t)h->keys.count + 1);
+    enum status st = f.unnamed != NULL ? finder_init(&f) : ST_NOMEM;
+    if (st == ST_OK) {
+        st = grow_seeds(&f, seeds, seed_count, places, count);
+    }
+    finder_release(&f);
     return st;
 }
 

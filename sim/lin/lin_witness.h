@@ -25,6 +25,12 @@ NODISCARD enum status lin_witness_find(const struct lin_history *h, const struct
                                        uint64_t steps_max, size_t bytes_max, uint32_t **places,
                                        size_t *count);
 
+/* The same, beginning with operations that are thought to contradict each other: these and what
+ * they need. *count is 0 when they have an order. */
+NODISCARD enum status lin_witness_from(const struct lin_history *h, const struct lin_split *s,
+                                       const struct lin_part *part, const uint32_t *seeds,
+                                       size_t seed_count, uint32_t **places, size_t *count);
+
 /* Leaves out looks that a closed set without an order can do without; *count shrinks. Where the
  * set rests on what it does not hold (appends, the start of a chain) it is left as it is. */
 NODISCARD enum status lin_witness_trim(const struct lin_history *h, const struct lin_split *s,
