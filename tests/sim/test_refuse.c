@@ -19,8 +19,8 @@ struct setting {
     uint64_t value;
 };
 
-/* Short runs without faults, with a write buffer so small that logs rotate and the base is
- * rewritten; both kinds of durability, batches, scans, many requests at once. */
+/* Short runs without faults, with a write buffer so small that logs rotate and tables are
+ * written; both kinds of durability, batches, scans, many requests at once. */
 static const struct setting common[] = {
     {"clients", 2},         {"ops", 60},       {"keys", 6},        {"value_bytes", 600},
     {"write_buffer", 2048}, {"shadow_max", 1}, {"shadow_meta", 0}, {"shadow_data", 0},
@@ -117,7 +117,7 @@ static void test_refuse__every_allocation_of_a_run(void)
         }
     }
     if (only_script == SCRIPTS) {
-        EXPECT(reached("base: rewrite failed"));
+        EXPECT(reached("flush: failed"));
         EXPECT(reached("core: commit failed"));
         EXPECT(reached("server: no memory for a client"));
         EXPECT(reached("conn: no memory to read into"));
@@ -138,7 +138,7 @@ static void test_refuse__the_runs_without_a_refusal(void)
         EXPECT(r.operations >= 60 && r.crashes == 0);
         EXPECT(r.allocations > 150);
         EXPECT(r.injected[PLAN_REFUSE_AT] == 0);
-        EXPECT(reached("log: rotated") && reached("base: installed"));
+        EXPECT(reached("log: rotated") && reached("flush: installed"));
     }
     fiber_pool_release(&pool);
 }
