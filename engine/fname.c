@@ -13,8 +13,10 @@ static const struct {
     const char *prefix;
     const char *suffix;
 } patterns[] = {
-    {FNAME_LOG, "", ".log"}, {FNAME_TABLE, "", ".sst"}, {FNAME_MANIFEST, "MANIFEST-", ""},
-    {FNAME_TMP, "", ".tmp"}, {FNAME_BASE, "", ".base"},
+    {FNAME_LOG, "", ".log"},
+    {FNAME_TABLE, "", ".sst"},
+    {FNAME_MANIFEST, "MANIFEST-", ""},
+    {FNAME_TMP, "", ".tmp"},
 };
 
 static const struct {

@@ -6,7 +6,6 @@
  *     000017.tmp        CURRENT in the making
  *     CURRENT           names the manifest that counts
  *     LOCK              held by the process that has the database open
- *     000015.base       everything that lived below a sequence
  * Numbers are decimal, at least six digits, from one counter. Any other name is not ours. */
 #ifndef ENGINE_FNAME_H
 #define ENGINE_FNAME_H
@@ -21,7 +20,6 @@ enum fname_kind {
     FNAME_TMP,
     FNAME_CURRENT,
     FNAME_LOCK,
-    FNAME_BASE,
 };
 
 #define FNAME_SIZE 32 /* bytes of the longest name with its '/' and NUL */

@@ -200,8 +200,7 @@ enum status wal_append(struct wal *w, uint64_t sequence, const struct env_slice 
     return ST_OK;
 }
 
-/* Stages a fragment without payload. */
-static enum status append_empty(struct wal *w, uint8_t type, uint64_t sequence, uint64_t synced)
+enum status wal_append_mark(struct wal *w)
 {
     CK(w->fd >= 0);
     enum status st = stage_room(w);
@@ -210,16 +209,6 @@ static enum status append_empty(struct wal *w, uint8_t type, uint64_t sequence, 
     }
     stage_padding(w);
     struct cursor none = {NULL, 0, 0};
-    stage_fragment(w, type, sequence, synced, &none, 0);
+    stage_fragment(w, WALFMT_MARK, 0, w->synced, &none, 0);
     return ST_OK;
-}
-
-enum status wal_append_mark(struct wal *w)
-{
-    return append_empty(w, WALFMT_MARK, 0, w->synced);
-}
-
-enum status wal_append_trail(struct wal *w, uint64_t sequence, uint64_t count)
-{
-    return append_empty(w, WALFMT_TRAIL, sequence, count);
 }

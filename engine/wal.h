@@ -1,4 +1,4 @@
-/* wal.h - writes one log (or base file): records cut into fragments, gathered, appended, synced.
+/* wal.h - writes one log (or manifest): records cut into fragments, gathered, appended, synced.
  *
  * Records are staged in memory and go to the file when wal_flush() says so or the stage is full,
  * so that a group of them is one append. What a record says in `synced` is how far the
@@ -50,9 +50,6 @@ NODISCARD enum status wal_append(struct wal *w, uint64_t sequence, const struct 
 
 /* Stages a mark: ends the opening of a log, and says how far it is synced. */
 NODISCARD enum status wal_append_mark(struct wal *w);
-
-/* Stages the end of a base file of count entries that covers everything up to sequence. */
-NODISCARD enum status wal_append_trail(struct wal *w, uint64_t sequence, uint64_t count);
 
 /* Before a sync: hands what is staged to the file, and has zeros written behind it if there are
  * none left, up to `limit` bytes of the file: what comes next goes into space that the file system

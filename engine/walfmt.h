@@ -1,4 +1,4 @@
-/* walfmt.h - the bytes of a fragment, shared by whatever writes and reads logs and base files.
+/* walfmt.h - the bytes of a fragment, shared by whatever writes and reads logs and manifests.
  *
  * A file is a run of fragments inside blocks of WALFMT_BLOCK bytes; none crosses a block, and a
  * block's end too short for a fragment head is zero. See docs/format-wal.md.
@@ -28,7 +28,6 @@
 #define WALFMT_VERSION        1
 #define WALFMT_PAYLOAD_MAX    (WALFMT_BLOCK - WALFMT_FRAG)
 #define WALFMT_LOG_MAGIC      0x0a0d474f4c564b54u /* "TKVLOG\r\n" */
-#define WALFMT_BASE_MAGIC     0x0a45534142564b54u /* "TKVBASE\n" */
 #define WALFMT_MANIFEST_MAGIC 0x0a494e414d564b54u /* "TKVMANI\n" */
 
 enum walfmt_type {
@@ -39,8 +38,6 @@ enum walfmt_type {
     WALFMT_LAST,
     WALFMT_HEADER, /* the first record of a file, and only that */
     WALFMT_MARK,   /* a log: no payload. The first one ends the opening; others carry `synced` */
-    WALFMT_TRAIL,  /* a base file: its end. No payload; sequence: the last it covers, synced: the
-                      number of entries before it */
     WALFMT_TYPES
 };
 
@@ -55,9 +52,9 @@ struct walfmt_frag {
     uint64_t synced;
 };
 
-/* The header record: of a log, a: number of the log before it that is still needed (0: none),
- * b: that log's final size, c: number of the base it builds on (0: none). Of a base file,
- * a: logs from this number on go on top of it, b: last sequence it covers, c: 0. */
+/* The header record. Of a log, a: number of the log before it that is still needed (0: none), b:
+ * that log's final size, c: number of the manifest that was CURRENT's when it was made. Of a
+ * manifest all three are 0. */
 struct walfmt_head {
     uint64_t magic;
     uint32_t version;

@@ -171,8 +171,8 @@ static bool block_evidence(const struct walread *r, uint64_t offset)
         struct walfmt_frag f;
         /* the cheap half of the test first: most offsets are in the middle of something */
         if (code_get32(r->block + (offset - r->block_at) + 8) == (uint32_t)r->number &&
-            fragment_at(r, offset, end, &f) != NULL && f.type != WALFMT_TRAIL &&
-            (!r->epoch_known || f.epoch == r->epoch) && f.synced > r->damage) {
+            fragment_at(r, offset, end, &f) != NULL && (!r->epoch_known || f.epoch == r->epoch) &&
+            f.synced > r->damage) {
             return true;
         }
     }

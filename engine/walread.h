@@ -1,4 +1,4 @@
-/* walread.h - reads a log or base file record by record, and tells a torn tail from damage.
+/* walread.h - reads a log or manifest record by record, and tells a torn tail from damage.
  *
  * A record comes out only when all its fragments are there and right. Reading stops at the first
  * byte that is not what was written (`damage`); nothing behind it is ever returned. Whether
@@ -32,7 +32,7 @@ struct walread {
 };
 
 struct walread_record {
-    uint8_t type;      /* WALFMT_FULL for data, HEADER, MARK, TRAIL; NONE: the end was reached */
+    uint8_t type;      /* WALFMT_FULL for data, HEADER, MARK; NONE: the end was reached */
     uint64_t sequence; /* of its first fragment */
     uint64_t synced;   /* the most that any of its fragments says */
     uint64_t start;

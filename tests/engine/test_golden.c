@@ -1,8 +1,10 @@
-/* test_golden.c - a log that a released version wrote is read, and written again byte for byte.
+/* test_golden.c - a log and a manifest that a released version wrote are read, and written again
+ * byte for byte.
  *
- * argv[1] of the program is not used: the file is found by GOLDEN_DIR. With TKV_GOLDEN_WRITE set in
- * the environment the example of docs/format-wal.md is printed instead. */
+ * The files are found by GOLDEN_DIR. With TKV_GOLDEN_WRITE set in the environment the examples of
+ * docs/format-wal.md and docs/format-manifest.md are printed. */
 #include "engine/batch.h"
+#include "engine/manifest.h"
 #include "engine/wal.h"
 #include "engine/walread.h"
 #include "tests/engine/tmpdir.h"
@@ -53,9 +55,69 @@ static void example_write(struct tmpdir *t)
     t->env->vt = real;
 }
 
-static size_t hex_read(char *bytes, size_t cap)
+/* A table of the example manifest. */
+static void example_table(struct edit *e, struct tabset *set, int level, uint64_t number,
+                          const char *least, const char *most)
 {
-    FILE *f = fopen(GOLDEN_DIR "/000001.log.hex", "r");
+    struct table_info info = {.number = number,
+                              .size = 300,
+                              .check = 0x89abcdef,
+                              .entries = 4,
+                              .deletes = 1,
+                              .sequence_min = number * 2,
+                              .sequence_max = number * 2 + 3,
+                              .raw_bytes = 60,
+                              .least = slice_text(least),
+                              .most = slice_text(most)};
+    struct tabfile *f;
+    EXPECT(tabfile_new(set, &info, &f) == ST_OK);
+    EXPECT(edit_add_file(e, level, f) == ST_OK);
+    tabfile_unref(f);
+}
+
+/* Writes the example manifest: a state with table 5 in level 6, then a flush that adds table 9. */
+static void example_manifest(struct tmpdir *t)
+{
+    struct env_vt vt = *t->env->vt;
+    const struct env_vt *real = t->env->vt;
+    struct manifest m;
+    struct tabset set;
+    struct edit e;
+    vt.random_u64 = epoch_random;
+    t->env->vt = &vt;
+    tabset_init(&set, t->env);
+    edit_init(&e, t->env);
+    EXPECT(manifest_init(&m, t->env, t->path, (struct order){NULL}) == ST_OK);
+    m.dir = ".";
+    e.has_log_floor = e.has_flushed = true;
+    e.log_floor = 6;
+    e.flushed = 13;
+    e.next_file = 8;
+    e.last_sequence = 13;
+    example_table(&e, &set, 6, 5, "apple", "pear");
+    EXPECT(manifest_create(&m, 7, &e) == ST_OK);
+    edit_release(&e);
+    e.has_log_floor = e.has_flushed = e.has_tag = true;
+    e.log_floor = 8;
+    e.flushed = 21;
+    e.tag = 300;
+    e.next_file = 10;
+    e.last_sequence = 22;
+    example_table(&e, &set, 0, 9, "fig", "fig");
+    EXPECT(manifest_append(&m, &e) == ST_OK);
+    edit_release(&e);
+    manifest_release(&m);
+    for (struct tabfile *f = tabset_take(&set), *next; f != NULL; f = next) {
+        next = f->next;
+        tabfile_free(f);
+    }
+    tabset_release(&set);
+    t->env->vt = real;
+}
+
+static size_t hex_read(const char *path, char *bytes, size_t cap)
+{
+    FILE *f = fopen(path, "r");
     size_t n = 0;
     unsigned v;
     if (f == NULL) {
@@ -68,28 +130,72 @@ static size_t hex_read(char *bytes, size_t cap)
     return n;
 }
 
-static void golden__the_example_is_written_byte_for_byte(void)
+/* What was written at name is what the golden file holds. */
+static void same_bytes(struct tmpdir *t, const char *name, const char *golden)
 {
-    struct tmpdir t;
     char want[4096];
     size_t size;
-    tmpdir_make(&t);
-    example_write(&t);
-    char *got = tmpdir_read(&t, "log", &size);
+    char *got = tmpdir_read(t, name, &size);
     if (getenv("TKV_GOLDEN_WRITE") != NULL) {
         for (size_t i = 0; i < size; i++) {
             printf("%s%02x", i % 16 == 0 ? "\n# " : " ", (unsigned char)got[i]);
         }
         printf("\n");
     }
-    size_t n = hex_read(want, sizeof want);
+    size_t n = hex_read(golden, want, sizeof want);
     EXPECT(n == size);
     EXPECT(n == size && memcmp(got, want, n) == 0);
     free(got);
+}
+
+static void golden__the_log_is_written_byte_for_byte(void)
+{
+    struct tmpdir t;
+    tmpdir_make(&t);
+    example_write(&t);
+    same_bytes(&t, "log", GOLDEN_DIR "/000001.log.hex");
     tmpdir_remove(&t);
 }
 
-static void golden__the_example_is_read(void)
+static void golden__the_manifest_is_written_byte_for_byte(void)
+{
+    struct tmpdir t;
+    tmpdir_make(&t);
+    example_manifest(&t);
+    same_bytes(&t, "MANIFEST-000007", GOLDEN_DIR "/MANIFEST-000007.hex");
+    tmpdir_remove(&t);
+}
+
+static void golden__the_manifest_is_read(void)
+{
+    struct tmpdir t;
+    char bytes[4096];
+    struct tabset set;
+    struct version *v = NULL;
+    struct manifest_state s;
+    tmpdir_make(&t);
+    tabset_init(&set, t.env);
+    size_t size = hex_read(GOLDEN_DIR "/MANIFEST-000007.hex", bytes, sizeof bytes);
+    tmpdir_write(&t, "MANIFEST-000007", bytes, size);
+    EXPECT(manifest_read(t.env, ".", 7, (struct order){NULL}, &set, &v, &s, NULL) == ST_OK);
+    EXPECT(s.log_floor == 8 && s.flushed == 21 && s.tag == 300 && s.next_file == 10);
+    EXPECT(s.last_sequence == 22 && s.edits == 2 && s.size == size && !s.torn);
+    if (v != NULL) {
+        EXPECT(v->levels[6].count == 1 && v->levels[0].count == 1);
+        const struct table_info *info = &v->levels[6].files[0]->info;
+        EXPECT(info->number == 5 && info->check == 0x89abcdef);
+        EXPECT(slice_equal(info->most, slice_text("pear")));
+        version_unref(v);
+    }
+    for (struct tabfile *f = tabset_take(&set), *next; f != NULL; f = next) {
+        next = f->next;
+        tabfile_free(f);
+    }
+    tabset_release(&set);
+    tmpdir_remove(&t);
+}
+
+static void golden__the_log_is_read(void)
 {
     struct tmpdir t;
     char bytes[4096];
@@ -99,7 +205,7 @@ static void golden__the_example_is_read(void)
     const uint64_t sequences[] = {0, 0, 1, 2, 0};
     const uint64_t synced[] = {0, 0, 112, 157, 0};
     tmpdir_make(&t);
-    size_t size = hex_read(bytes, sizeof bytes);
+    size_t size = hex_read(GOLDEN_DIR "/000001.log.hex", bytes, sizeof bytes);
     tmpdir_write(&t, "log", bytes, size);
     EXPECT(walread_open(&r, t.env, "log", 1, UINT64_MAX) == ST_OK);
     for (int i = 0; i < 5; i++) {
@@ -115,6 +221,8 @@ static void golden__the_example_is_read(void)
 }
 
 TAP_MAIN({
-    RUN(golden__the_example_is_written_byte_for_byte);
-    RUN(golden__the_example_is_read);
+    RUN(golden__the_log_is_written_byte_for_byte);
+    RUN(golden__the_log_is_read);
+    RUN(golden__the_manifest_is_written_byte_for_byte);
+    RUN(golden__the_manifest_is_read);
 })

@@ -299,7 +299,7 @@ static void walfmt__header_says_what_was_put(void)
     struct slice s = slice_of(bytes, sizeof bytes);
     EXPECT(walfmt_get_head(s, WALFMT_LOG_MAGIC, NUMBER, &h) == ST_OK);
     EXPECT(h.number == NUMBER && h.a == 5 && h.b == 4711 && h.c == 3);
-    EXPECT(walfmt_get_head(s, WALFMT_BASE_MAGIC, NUMBER, &h) == ST_CORRUPT);
+    EXPECT(walfmt_get_head(s, WALFMT_MANIFEST_MAGIC, NUMBER, &h) == ST_CORRUPT);
     EXPECT(walfmt_get_head(s, WALFMT_LOG_MAGIC, NUMBER + 1, &h) == ST_CORRUPT);
     EXPECT(walfmt_get_head(slice_of(bytes, 47), WALFMT_LOG_MAGIC, NUMBER, &h) == ST_CORRUPT);
     EXPECT(walfmt_get_head(slice_of(bytes, 8), WALFMT_LOG_MAGIC, NUMBER, &h) == ST_CORRUPT);
