@@ -140,7 +140,8 @@ static bool repair(struct shadow *s, struct env *env)
     enum tkv_status st = tkv_repair(&o, STORE_DIR, NULL, NULL, &error);
     s->opened = true;
     s->unread = st != TKV_OK;
-    if (st != TKV_OK && !excused(s, st)) {
+    bool nothing = st == TKV_NOTFOUND && s->store->model.synced == 0 && s->store->model.tag == 0;
+    if (st != TKV_OK && !nothing && !excused(s, st)) {
         shadowed_fail(&s->base, "repair", error.text);
     }
     return st == TKV_OK;
@@ -209,7 +210,7 @@ void storeshadow_judge(struct shadowed *base)
     if (!s->opened || s->unread) {
         return;
     }
-    if (s->repair) {
+    if (s->repair && s->crash == STORECRASH_DAMAGE) {
         judge_repaired(s);
     } else if (!storejudge_view(&s->store->model, &s->view, s->crash, &cut, &class, &why)) {
         shadowed_fail(base, class, why.text);
@@ -224,6 +225,8 @@ void storeshadow_crash(struct shadowing *run, struct shadowed *outer, const stru
     s.reopen = choose_chance(&run->draw, MILLION / 8);
     s.again = choose_chance(&run->draw, MILLION / 4);
     s.verify = choose_chance(&run->draw, MILLION / 8);
+    s.repair = choose_chance(&run->draw, MILLION / 32);
+    s.base.depth = s.repair ? 0 : depth; /* half a repair is judged by nobody */
     shadow_init(&s, run);
     shadowed_run(&s.base, after);
     shadow_release(&s);
