@@ -296,7 +296,7 @@ static bool promises_hold(const struct storemodel *m, const struct storecut *cut
     return true;
 }
 
-static bool explain(struct storemodel *m, const struct storeview *v, const struct storecut *cut,
+static void explain(struct storemodel *m, const struct storeview *v, const struct storecut *cut,
                     const char **class, struct err *why)
 {
     size_t key = difference(m, v, cut, true);
@@ -315,7 +315,6 @@ static bool explain(struct storemodel *m, const struct storeview *v, const struc
             }
         }
     }
-    return false;
 }
 
 bool storejudge_view(struct storemodel *m, const struct storeview *v, enum storecrash crash,
@@ -342,7 +341,9 @@ bool storejudge_view(struct storemodel *m, const struct storeview *v, enum store
     while (!is_cut(m, v, cut, &u)) {
         bool more = m->workers == 1 && cut->upto[0] > least;
         if (!more) {
-            return explain(m, v, cut, class, why);
+            explain(m, v, cut, class, why);
+            *class = crash == STORECRASH_DAMAGE ? "E19 never wrong" : *class;
+            return false;
         }
         cut->upto[0]--;
     }
