@@ -364,7 +364,7 @@ void storeread_cursor(struct storeworker *w)
         o.upper = place.data;
         o.upper_size = place.size;
     }
-    if (s->model.order == NULL && choose(&w->draw, 4) == 0) {
+    if (choose(&w->draw, 4) == 0) {
         place = draw_place(w, prefix);
         o.prefix = place.data;
         o.prefix_size = place.size;
