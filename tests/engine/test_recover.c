@@ -72,8 +72,28 @@ static int open_count(struct tmpdir *t, const char *dir, int most)
     return n;
 }
 
+/* Offsets of the fragments of a log that fits in a block; returns how many. *end: what counts. */
+static int fragments_end(const char *bytes, size_t size, size_t at[64], size_t *end)
+{
+    int n = 0;
+    size_t o = 0;
+    while (n < 64 && o + WALFMT_FRAG <= size && bytes[o + 6] != 0) {
+        at[n++] = o;
+        o += WALFMT_FRAG + code_get16(bytes + o + 4);
+    }
+    *end = o;
+    return n;
+}
+
+static int fragments(const char *bytes, size_t size, size_t at[64])
+{
+    size_t end;
+    return fragments_end(bytes, size, at, &end);
+}
+
 /* A database in "live" with six records, of which the first three are synced and known to be so;
- * and its files, as a crash finds them, in "db". The log's name and bytes are handed out. */
+ * and its files, as a crash finds them, in "db" and in "crash", to begin again from. The log's name
+ * and bytes are handed out; zeros that were written ahead are cut off. */
 static char *crashed(struct tmpdir *t, char path[80], size_t *size)
 {
     char name[64];
@@ -83,21 +103,15 @@ static char *crashed(struct tmpdir *t, char path[80], size_t *size)
         put(db, i, i == 3);
     }
     tmpdir_copy(t, "live", "db");
-    tmpdir_copy(t, "live", "crash"); /* to begin again from */
     EXPECT(tkv_close(db) == TKV_OK);
     tmpdir_highest(t, "db", ".log", name);
     (void)snprintf(path, 80, "db/%s", name);
-    return tmpdir_read(t, path, size);
-}
-
-/* Offsets of the fragments of a log that fits in a block; returns how many. */
-static int fragments(const char *bytes, size_t size, size_t at[64])
-{
-    int n = 0;
-    for (size_t o = 0; o + WALFMT_FRAG <= size; o += WALFMT_FRAG + code_get16(bytes + o + 4)) {
-        at[n++] = o;
-    }
-    return n;
+    char *bytes = tmpdir_read(t, path, size);
+    size_t at[64];
+    (void)fragments_end(bytes, *size, at, size);
+    tmpdir_write(t, path, bytes, *size);
+    tmpdir_copy(t, "db", "crash");
+    return bytes;
 }
 
 static void recover__a_torn_tail_is_cut_at_any_byte(void)
@@ -142,6 +156,48 @@ static void recover__nothing_behind_a_hole_comes_back(void)
     tmpdir_write(&t, path, bytes, size);
     EXPECT(open_count(&t, "db", 6) == 3);
     EXPECT(open_count(&t, "db", 6) == 3);
+    free(bytes);
+    tmpdir_remove(&t);
+}
+
+/* Zeros that were written ahead, as many as there may be, are a clean end; anything in them is not.
+ */
+static void recover__zeros_written_ahead_are_no_torn_tail(void)
+{
+    struct tmpdir t;
+    char path[80];
+    size_t size;
+    char *bytes = crashed(&t, path, &size);
+    char *wide = calloc(1, 100000);
+    memcpy(wide, bytes, size);
+    for (size_t tail = 0; tail <= 90000; tail = tail * 3 + 1) {
+        for (int dirty = 0; dirty < 2 && tail > (size_t)dirty; dirty++) {
+            tmpdir_clear(&t, "db");
+            tmpdir_copy(&t, "crash", "db");
+            wide[size + tail - 1] = (char)dirty;
+            tmpdir_write(&t, path, wide, size + tail);
+            wide[size + tail - 1] = 0;
+            struct tkv *db = must_open(t.env, "db");
+            struct tkv_stats s = {.size = sizeof s};
+            tkv_stats(db, &s);
+            EXPECT(prefix_of(db, 6) == 6);
+            EXPECT(s.recovered_dropped == (dirty ? tail : 0));
+            EXPECT(tkv_close(db) == TKV_OK);
+        }
+    }
+    /* a database that syncs leaves such a tail itself */
+    struct tkv *db = must_open(t.env, "ahead");
+    put(db, 1, true);
+    tmpdir_copy(&t, "ahead", "dead");
+    EXPECT(tkv_close(db) == TKV_OK);
+    char name[64];
+    tmpdir_highest(&t, "dead", ".log", name);
+    (void)snprintf(path, sizeof path, "dead/%s", name);
+    free(bytes);
+    bytes = tmpdir_read(&t, path, &size);
+    EXPECT(size > 1000 && bytes[size - 1] == 0);
+    EXPECT(open_count(&t, "dead", 1) == 1);
+    free(wide);
     free(bytes);
     tmpdir_remove(&t);
 }
@@ -457,6 +513,7 @@ static void recover__options_are_kept(void)
 TAP_MAIN({
     RUN(recover__a_torn_tail_is_cut_at_any_byte);
     RUN(recover__nothing_behind_a_hole_comes_back);
+    RUN(recover__zeros_written_ahead_are_no_torn_tail);
     RUN(recover__damage_in_what_was_synced_is_told_and_nothing_is_changed);
     RUN(recover__what_was_served_survives_the_loss_of_the_page_cache);
     RUN(recover__an_unfinished_new_log_is_ignored);
