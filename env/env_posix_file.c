@@ -6,7 +6,12 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+#ifndef RWF_APPEND
+#define RWF_APPEND 0x10 /* of the kernel; musl 1.2.3 does not name it */
+#endif
 
 #define MODE 0666 /* less the umask, as for any program's files */
 
@@ -109,21 +114,42 @@ static enum status file_size(struct env *e, int fd, uint64_t *size)
     return ST_OK;
 }
 
-/* Not O_APPEND: on Linux that would make pwrite() append too. A file has one writer, so the end
- * stands still between the two calls. */
+/* One call at the end of the file. musl has no pwritev2; the offset (two words, as the kernel wants
+ * them) is not used, but says that this is for files. */
+static ssize_t append_call(int fd, const struct iovec *iov, int count)
+{
+    return (ssize_t)syscall(SYS_pwritev2, fd, iov, count, 0L, 0L, RWF_APPEND);
+}
+
+/* Where the kernel cannot do it in one call. */
+static enum status append_at_size(struct env *e, int fd, const struct iovec *iov, int count,
+                                  ssize_t *n)
+{
+    uint64_t end = 0;
+    enum status st = file_size(e, fd, &end);
+    if (st == ST_OK) {
+        *n = pwritev(fd, iov, count, (off_t)end);
+    }
+    return st;
+}
+
+/* Not O_APPEND: on Linux that would make pwrite() append too. Not fstat() and a write at that
+ * place: who asks for the times of a file makes its next write store new ones (Linux 6.13), which
+ * takes as long as the writing. */
 static enum status file_append(struct env *e, int fd, const struct env_slice *parts, int count,
                                size_t *put)
 {
     struct iovec iov[ENV_POSIX_PARTS];
-    uint64_t end = 0;
-    enum status st = file_size(e, fd, &end);
-    if (st != ST_OK) {
-        return st;
-    }
     int used = env_posix_gather(parts, count, iov);
     ssize_t n;
     do {
-        n = pwritev(fd, iov, used, (off_t)end);
+        n = append_call(fd, iov, used);
+        if (n < 0 && (errno == ENOSYS || errno == EOPNOTSUPP || errno == EPERM)) {
+            enum status st = append_at_size(e, fd, iov, used, &n);
+            if (st != ST_OK) {
+                return st;
+            }
+        }
     } while (n < 0 && errno == EINTR);
     if (n < 0) {
         return env_posix_last();
