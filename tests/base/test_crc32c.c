@@ -48,6 +48,15 @@ static void test_crc32c__table_follows_its_rule(void)
             crc = crc >> 8 ^ crc32c_table[0][crc & 255];
         }
     }
+    for (uint32_t n = 0; n < 16; n++) {
+        for (int k = 0; k < 8; k++) {
+            uint32_t crc = n << 4 * k;
+            for (size_t i = 0; i < CRC32C_STREAM; i++) {
+                crc = crc >> 8 ^ crc32c_table[0][crc & 255];
+            }
+            EXPECT(crc32c_shift[k][n] == crc);
+        }
+    }
 }
 
 /* RFC 3720, appendix B.4, and the check value of the catalogues. */
@@ -92,6 +101,26 @@ static void test_crc32c__all_forms_agree(void)
     }
 }
 
+/* Where three streams begin and end. */
+static void test_crc32c__long_pieces(void)
+{
+    static unsigned char data[3 * (3 * CRC32C_STREAM) + 40];
+    struct prng g = {6};
+    bool hardware = has_hardware();
+    for (size_t i = 0; i < sizeof data; i++) {
+        data[i] = (unsigned char)prng_next(&g);
+    }
+    for (size_t rounds = 1; rounds <= 3; rounds++) {
+        for (size_t i = 0; i < 40; i++) {
+            size_t size = rounds * 3 * CRC32C_STREAM + i - 20;
+            size_t from = i % 9;
+            uint32_t start = (uint32_t)prng_next(&g);
+            EXPECT(crc32c_on(hardware, start, data + from, size) ==
+                   by_definition(start, data + from, size));
+        }
+    }
+}
+
 static void test_crc32c__extends(void)
 {
     static const char text[] = "the quick brown fox jumps over the lazy dog";
@@ -106,5 +135,6 @@ TAP_MAIN({
     RUN(test_crc32c__table_follows_its_rule);
     RUN(test_crc32c__known_answers);
     RUN(test_crc32c__all_forms_agree);
+    RUN(test_crc32c__long_pieces);
     RUN(test_crc32c__extends);
 })
