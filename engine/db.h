@@ -80,6 +80,8 @@ struct tkv {
     uint64_t readers;                  /* atomic: iterators and pins, for the check at close */
     uint64_t iters[DB_ITERS]; /* atomic: struct tkv_iter *, kept for reuse; see tkv_iter.c */
     uint64_t stopping;        /* atomic: 1: background work ends at the next chance */
+    uint64_t level0_reads; /* atomic: since level 0 was last compacted: tables of it that moves of
+                              cursors looked into beyond the first; see pick.h */
 
     /* tables */
     struct tabset tabset;

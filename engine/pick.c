@@ -6,6 +6,8 @@
 #define LAST          (TKV_LEVELS - 1)
 #define BEYOND_TABLES 10 /* a table is not moved on top of more than this */
 #define DENSE_PART    4  /* one delete in so many entries makes a table dense */
+#define READS_MIN     128
+#define READ_WORTH    16384 /* bytes that can be compacted in the time of a read, about */
 
 /* ---- how much each level is to hold ---- */
 
@@ -47,6 +49,11 @@ uint64_t pick_debt(const struct version *v, const struct tkv_options *o)
         debt += bytes > targets[level] ? bytes - targets[level] : 0;
     }
     return debt;
+}
+
+uint64_t pick_reads_limit(const struct version *v)
+{
+    return READS_MIN + v->levels[0].bytes / READ_WORTH;
 }
 
 /* ---- making one ---- */
@@ -328,6 +335,14 @@ static bool choose_dense(struct choice *x, uint64_t oldest, int base)
     return false;
 }
 
+/* Level 0, when cursors have looked into its tables so often that one table would have been
+ * cheaper. */
+static bool choose_read(struct choice *x, int base)
+{
+    return x->v->levels[0].count > 1 &&
+           atomic_get_u64(&x->db->level0_reads) >= pick_reads_limit(x->v) && choose_zero(x, base);
+}
+
 static uint64_t oldest_snapshot(const struct tkv *db)
 {
     if (list_empty(&db->snapshots)) {
@@ -372,10 +387,14 @@ enum status pick_next(struct tkv *db, struct compaction **c)
     struct choice x = {.db = db, .v = db_superversion(db)->version};
     int base = pick_targets(x.v, &db->options, targets);
     *c = NULL;
-    if (choose_full(&x, targets, base) || choose_dense(&x, oldest_snapshot(db), base)) {
-        return make(&x, false, c);
+    if (!choose_full(&x, targets, base) && !choose_read(&x, base) &&
+        !choose_dense(&x, oldest_snapshot(db), base)) {
+        return ST_OK;
     }
-    return ST_OK;
+    if (x.level == 0) {
+        atomic_set_u64(&db->level0_reads, 0);
+    }
+    return make(&x, false, c);
 }
 
 /* ---- compact-range ---- */

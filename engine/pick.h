@@ -4,7 +4,8 @@
  * holds, so that a small database does not drag half-empty levels along; level 0 goes straight to
  * the first level that has a target (the base). A level's score is what it holds over its
  * target, level 0's is its number of tables over options.level0_files; the highest score of 1 or
- * more goes first. When no level is too full, tables dense with deletes go down, or are written
+ * more goes first. When no level is too full, level 0 goes down if cursors have looked into several
+ * of its tables often; then tables dense with deletes go down, or are written
  * again where they are when nothing lies deeper, so that space comes back without waiting for
  * luck.
  *
@@ -37,6 +38,10 @@ void pick_done(struct compaction *c);
 /* What the levels of v are to hold, in bytes; levels above the base have 0. Returns the base. */
 int pick_targets(const struct version *v, const struct tkv_options *o,
                  uint64_t targets[TKV_LEVELS]);
+
+/* From so many needless looks of cursors into tables of level 0 on (db->level0_reads) it is cheaper
+ * to compact it, however few they are; two tables at least. */
+uint64_t pick_reads_limit(const struct version *v);
 
 /* Bytes that lie where they should not: what compactions still have to do, about. Writers are
  * slowed down by it. */

@@ -19,9 +19,11 @@
  *
  * Cursors that are freed are kept for reuse with their memory: a short scan allocates nothing. */
 #include "base/ck.h"
+#include "engine/background.h"
 #include "engine/commit.h"
 #include "engine/cover.h"
 #include "engine/mergeruns.h"
+#include "engine/pick.h"
 #include "engine/tkv_impl.h"
 
 #define STEPS_BEFORE_SEEK 8    /* versions of a key that are walked over before seeking past them */
@@ -50,7 +52,9 @@ struct tkv_iter {
     struct slice prefix;
     size_t run_count;
     size_t hider_count;
-    size_t cap; /* of each of these arrays, in one block */
+    size_t level0_count;   /* of these runs, tables of level 0 */
+    uint64_t level0_extra; /* looked into beyond the first, in all positionings */
+    size_t cap;            /* of each of these arrays, in one block */
     struct run *runs;
     struct hider *hiders;
     struct mergeruns_place *heap;
@@ -78,6 +82,23 @@ static void buf_shrink(struct buf *b)
     }
 }
 
+/* Tells what its positionings cost for want of a compaction, and has one done when that is enough.
+ */
+static void level0_note(struct tkv_iter *it)
+{
+    struct tkv *db = it->db;
+    if (it->level0_extra == 0 || db->options.read_only) {
+        return;
+    }
+    uint64_t limit = pick_reads_limit(it->sv->version);
+    uint64_t sum = atomic_add_u64(&db->level0_reads, (int64_t)it->level0_extra);
+    if (sum >= limit && sum - it->level0_extra < limit) {
+        env_mutex_lock(db->env, &db->mutex);
+        background_kick(db);
+        env_mutex_unlock(db->env, &db->mutex);
+    }
+}
+
 /* Gives back all that it refers to. */
 static void iter_close(struct tkv_iter *it)
 {
@@ -88,6 +109,7 @@ static void iter_close(struct tkv_iter *it)
     for (size_t i = 0; i < it->hider_count; i++) {
         cover_release(&it->hiders[i].cover);
     }
+    level0_note(it);
     superversion_unref(it->sv);
     db_snapshot_drop(db, &it->snapshot);
     (void)atomic_add_u64(&db->readers, -1); /* looked at in tkv_close alone */
@@ -260,6 +282,7 @@ static void level0_add(struct tkv_iter *it, unsigned flags)
             run_bounds(r, it->lower, it->upper);
             run_prefix(r, it->prefix);
             it->run_count++;
+            it->level0_count++;
             if (l->files[i]->info.tombs > 0) {
                 hider_add(it, &l->files[i], 1);
             }
@@ -285,6 +308,7 @@ static enum status sources_set(struct tkv_iter *it, unsigned flags)
     const struct superversion *sv = it->sv;
     it->run_count = 0;
     it->hider_count = 0;
+    it->level0_count = 0;
     enum status st =
         arrays_reserve(it, 1 + sv->full_count + sv->version->levels[0].count + TKV_LEVELS - 1);
     if (st == ST_OK) {
@@ -320,6 +344,7 @@ enum tkv_status tkv_iter_new(struct tkv *db, const struct tkv_read_options *o,
     it->st = ST_OK;
     it->run_count = 0;
     it->hider_count = 0;
+    it->level0_extra = 0;
     enum status st = bounds_set(it, o);
     if (st == ST_OK) {
         st = sources_set(it, o != NULL && o->skip_cache ? TABLE_NO_FILL : 0);
@@ -635,6 +660,7 @@ static void begin(struct tkv_iter *it, bool backward)
     it->backward = backward;
     it->st = ST_OK;
     it->at = NULL;
+    it->level0_extra += it->level0_count > 1 ? it->level0_count - 1 : 0;
     hiders_reset(it);
 }
 
