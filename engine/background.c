@@ -84,7 +84,8 @@ static enum status job_write(struct tkv *db, struct job *j, uint64_t *bytes, str
                               .tables = j->source->full,
                               .count = j->source->full_count,
                               .snapshots = j->snapshots,
-                              .snapshot_count = j->snapshot_count};
+                              .snapshot_count = j->snapshot_count,
+                              .version = j->source->version};
     struct tabfile *file = NULL;
     if (f.count == 0) {
         return ST_OK;

@@ -55,6 +55,20 @@ static bool covered(struct collapse *c, const struct entry *e, size_t stripe)
     return false;
 }
 
+/* Whether a table of level 0 overlaps [begin, end]. There are few, and their order is not that of
+ * keys. */
+static bool lies_in_zero(const struct collapse *c, struct slice begin, struct slice end)
+{
+    const struct version_level *l = &c->version->levels[0];
+    for (size_t i = 0; i < l->count; i++) {
+        if (!version_file_before(c->order, l->files[i], begin) &&
+            order_compare(c->order, l->files[i]->info.least, end) <= 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Whether a deeper level may hold the key. Keys ascend. */
 static bool lies_deeper(struct collapse *c, struct slice key)
 {
@@ -64,6 +78,12 @@ static bool lies_deeper(struct collapse *c, struct slice key)
     for (int level = c->deeper; level < TKV_LEVELS; level++) {
         const struct version_level *l = &c->version->levels[level];
         size_t *at = &c->files[level];
+        if (level == 0) {
+            if (lies_in_zero(c, key, key)) {
+                return true;
+            }
+            continue;
+        }
         while (*at < l->count && version_file_before(c->order, l->files[*at], key)) {
             (*at)++;
         }
@@ -103,10 +123,11 @@ enum status collapse_keep(struct collapse *c, const struct entry *e, bool *keep)
 bool collapse_tomb(const struct collapse *c, struct slice begin, struct slice end,
                    uint64_t sequence)
 {
-    if (c->version == NULL || stripe_of(c, sequence) > 0) {
+    if (c->version == NULL || stripe_of(c, sequence) > 0 ||
+        (c->deeper == 0 && lies_in_zero(c, begin, end))) {
         return true;
     }
-    for (int level = c->deeper; level < TKV_LEVELS; level++) {
+    for (int level = c->deeper > 0 ? c->deeper : 1; level < TKV_LEVELS; level++) {
         size_t first;
         size_t count;
         version_overlap(c->version, level, &begin, &end, &first, &count);

@@ -26,7 +26,7 @@ struct collapse {
     size_t snapshot_count;
     const struct tomb_set *tombs;  /* of all that is merged; borrowed; NULL: none */
     const struct version *version; /* what lies deeper; borrowed; NULL: anything may */
-    int deeper;                    /* the first level that is deeper */
+    int deeper;                    /* the first level that is deeper; 0: of a flush, all are */
 
     /* private */
     size_t piece;             /* first piece of tombs that does not end before the last key */

@@ -127,6 +127,24 @@ static enum status pass(struct work *w, bool may_stop)
     return st == ST_OK ? outwrite_end(&w->out) : st;
 }
 
+/* E21, with options.verify: what was written is read again, every byte, before anything depends on
+ * it. */
+static enum status outputs_verify(struct work *w)
+{
+    struct tkv *db = w->db;
+    enum status st = ST_OK;
+    for (size_t i = 0; db->options.verify && st == ST_OK && i < w->out.count; i++) {
+        struct tabfile *f = w->out.files[i];
+        struct table *t;
+        st = tabcache_get(&db->tabcache, &f->slot, &f->info, &t, w->err);
+        if (st == ST_OK) {
+            st = table_verify(t, &f->info, w->err);
+            table_unref(t);
+        }
+    }
+    return st;
+}
+
 /* ---- flush ---- */
 
 enum status compact_flush(const struct compact_flush *f, struct tabfile **file, struct err *err)
@@ -135,8 +153,10 @@ enum status compact_flush(const struct compact_flush *f, struct tabfile **file, 
     struct tkv *db = f->db;
     *file = NULL;
     enum status st = work_init(&w, db, f->count, err);
-    w.collapse = (struct collapse){
-        .order = db->order, .snapshots = f->snapshots, .snapshot_count = f->snapshot_count};
+    w.collapse = (struct collapse){.order = db->order,
+                                   .snapshots = f->snapshots,
+                                   .snapshot_count = f->snapshot_count,
+                                   .version = f->version};
     w.out = (struct outwrite){.db = db, .level = 0, .limit = UINT64_MAX, .err = err};
     collapse_init(&w.collapse, &db->env->mem);
     outwrite_init(&w.out);
@@ -158,6 +178,9 @@ enum status compact_flush(const struct compact_flush *f, struct tabfile **file, 
     }
     if (st == ST_OK) {
         st = pass(&w, false);
+    }
+    if (st == ST_OK) {
+        st = outputs_verify(&w);
     }
     if (st == ST_OK && w.out.count > 0) {
         CK(w.out.count == 1);
@@ -278,6 +301,7 @@ enum status compact_run(struct compaction *c, struct edit *e, struct err *err)
     struct work w;
     struct tkv *db = c->db;
     if (c->move) {
+        ENV_PROBE(db->env, "compact: moved");
         return move_fill(c, e);
     }
     uint64_t begun = env_clock_mono(db->env);
@@ -307,6 +331,9 @@ enum status compact_run(struct compaction *c, struct edit *e, struct err *err)
     }
     if (st == ST_OK) {
         st = pass(&w, true);
+    }
+    if (st == ST_OK) {
+        st = outputs_verify(&w);
     }
     if (st == ST_OK) {
         st = edit_fill(c, &w.out, e);

@@ -49,6 +49,10 @@ struct compact_flush {
     size_t count;
     const uint64_t *snapshots; /* ascending, what is visible last */
     size_t snapshot_count;
+    /* All older data; NULL: not known, and every delete stays. One that was shown once the
+     * memtables were full will do: later ones hold the same keys, but for those that are dropped.
+     */
+    const struct version *version;
 };
 /* *file is the caller's reference; NULL: nothing was left. Synced, its name is not. */
 NODISCARD enum status compact_flush(const struct compact_flush *f, struct tabfile **file,

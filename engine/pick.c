@@ -251,27 +251,51 @@ static bool choose_zero(struct choice *x, int base)
     return !meets(x);
 }
 
+/* The files of a level that overlap one of the level above it, which one walks along. */
+struct below {
+    struct tabfile *const *files;
+    size_t count;
+    size_t from; /* the first that overlaps */
+    size_t to;   /* the first behind those */
+    uint64_t bytes;
+};
+
+/* Bytes of those that overlap the next table: tables ascend from call to call, so that a whole
+ * level costs one walk and not a search a table. */
+static uint64_t below_bytes(struct below *b, struct order o, const struct table_info *info)
+{
+    for (; b->from < b->count && version_file_before(o, b->files[b->from], info->least);
+         b->from++) {
+        b->bytes -= b->from < b->to ? b->files[b->from]->info.size : 0;
+    }
+    b->to = b->to < b->from ? b->from : b->to;
+    for (; b->to < b->count && order_compare(o, b->files[b->to]->info.least, info->most) <= 0;
+         b->to++) {
+        b->bytes += b->files[b->to]->info.size;
+    }
+    return b->bytes;
+}
+
 /* The file of a level that brings the least of the next one along with it. */
 static bool choose_file(struct choice *x, int level)
 {
     const struct version_level *l = &x->v->levels[level];
+    struct below below = {.files = x->v->levels[level + 1].files,
+                          .count = x->v->levels[level + 1].count};
     struct choice best = {.count = 0};
     uint64_t best_cost = UINT64_MAX; /* bytes below for 1024 above */
     x->level = level;
     x->output = level + 1;
     x->count = 1;
     for (size_t i = 0; i < l->count; i++) {
-        x->first = i;
-        if (l->files[i]->busy) {
+        const struct table_info *info = &l->files[i]->info;
+        uint64_t cost = below_bytes(&below, x->v->order, info) / (info->size / 1024 + 1);
+        if (cost >= best_cost || l->files[i]->busy) {
             continue;
         }
+        x->first = i;
         below_add(x);
-        uint64_t cost = 0;
-        for (size_t k = 0; k < x->below_count; k++) {
-            cost += x->v->levels[x->output].files[x->below_first + k]->info.size;
-        }
-        cost = cost / (l->files[i]->info.size / 1024 + 1);
-        if (cost < best_cost && !meets(x)) {
+        if (!meets(x)) {
             best = *x;
             best_cost = cost;
         }
