@@ -1,4 +1,5 @@
 /* lin_check.c - decides a whole history, part by part. See lin.h. */
+#include "sim/lin/lin_deep.h"
 #include "sim/lin/lin_graph.h"
 #include "sim/lin/lin_search.h"
 #include "sim/lin/lin_tell.h"
@@ -10,6 +11,7 @@
 #define STEPS_DEFAULT   50000000u
 #define MEMORY_DEFAULT  ((size_t)1 << 30)
 #define WEAK_MIN        2000 /* operations of a key from which zones are worth a try for a "no" */
+#define DEEP_MIN        64   /* events from which depth first is tried */
 #define WITNESS_AIM     6    /* operations that a person can take in */
 #define CIRCLE_TOLD_MAX 8    /* operations; a longer circle is no help to a reader */
 #define ZONES_WORK_MAX  20000000u /* keys times operations, when looking for a witness */
@@ -102,6 +104,33 @@ static enum status find_witness(const struct job *j, uint32_t place, struct lin_
                             &v->witness, &v->witness_count);
 }
 
+static enum status search_init(struct job *j, const struct lin_prog *prog,
+                               const struct lin_verdict *v, struct lin_search *search)
+{
+    uint64_t left = v->steps < j->options->steps ? j->options->steps - v->steps : 0;
+    enum status st = lin_search_init(search, prog, left, j->options->memory);
+    search->progress = j->options->progress != NULL ? search_progress : NULL;
+    search->progress_arg = j;
+    return st;
+}
+
+/* Depth first where that is quicker: one key, and not just a few events. Over several keys it looks
+ * at as many nodes as breadth first does. A "no" it leaves to that. */
+static enum status search_deep(struct job *j, const struct lin_prog *prog, struct lin_verdict *v,
+                               bool *found)
+{
+    struct lin_search search = {0};
+    *found = false;
+    if (prog->key_count > 1 || prog->event_count < DEEP_MIN) {
+        return ST_OK;
+    }
+    enum status st = search_init(j, prog, v, &search);
+    st = st == ST_OK ? lin_deep_run(&search, found) : st;
+    v->steps += search.steps;
+    lin_search_release(&search);
+    return st;
+}
+
 static enum status search_part(struct job *j, struct lin_verdict *v)
 {
     struct lin_prog prog;
@@ -109,13 +138,16 @@ static enum status search_part(struct job *j, struct lin_verdict *v)
     enum lin_result result = LIN_UNKNOWN;
     uint32_t event = 0;
     uint32_t place = 0;
+    bool found = false;
     enum status st = lin_prog_make(&prog, j->h, j->split, j->part, NULL);
     if (st == ST_OK) {
-        uint64_t left = v->steps < j->options->steps ? j->options->steps - v->steps : 0;
-        st = lin_search_init(&search, &prog, left, j->options->memory);
-        search.progress = j->options->progress != NULL ? search_progress : NULL;
-        search.progress_arg = j;
+        st = search_deep(j, &prog, v, &found);
     }
+    if (st != ST_OK || found) {
+        lin_prog_release(&prog);
+        return st;
+    }
+    st = search_init(j, &prog, v, &search);
     if (st == ST_OK) {
         st = lin_search_run(&search, &result, &event);
     }

@@ -2,6 +2,7 @@
  *
  * Usage: test_lin_fuzz [count [seed]]; without arguments a run of seconds. Prints the first
  * history on which the two differ. */
+#include "sim/lin/lin_deep.h"
 #include "sim/lin/lin_graph.h"
 #include "tests/lin/brute.h"
 #include "tests/lin/gen.h"
@@ -103,6 +104,30 @@ static int graph_says_no(const struct lin_history *h)
     return no;
 }
 
+/* Depth first alone: 1 where it finds an order of every part, 0 where it does not, and would have
+ * gone on; -1 where it was through and found none; -2: it failed. */
+static int deep_says_yes(const struct lin_history *h)
+{
+    struct lin_split s;
+    int yes = lin_split_make(&s, h) == ST_OK ? 1 : -2;
+    for (uint32_t i = 0; i < s.part_count && yes == 1; i++) {
+        struct lin_prog p;
+        struct lin_search search = {0};
+        bool found = false;
+        bool good = lin_prog_make(&p, h, &s, &s.parts[i], NULL) == ST_OK &&
+                    lin_search_init(&search, &p, UINT64_MAX, SIZE_MAX) == ST_OK &&
+                    lin_deep_run(&search, &found) == ST_OK;
+        bool through = search.steps <= (uint64_t)p.event_count * LIN_DEEP_STEPS;
+        if (!good || !found) {
+            yes = !good ? -2 : through ? -1 : 0;
+        }
+        lin_search_release(&search);
+        lin_prog_release(&p);
+    }
+    lin_split_release(&s);
+    return yes;
+}
+
 static bool agree(struct gen *gen, uint64_t seed, uint64_t counts[3])
 {
     struct prng g = {seed};
@@ -119,9 +144,12 @@ static bool agree(struct gen *gen, uint64_t seed, uint64_t counts[3])
     counts[expected]++;
     const char *what = NULL;
     int graph = graph_says_no(&h);
+    int deep = deep_says_yes(&h);
     counts[2] += graph == 1 ? 1 : 0;
     if (graph < 0 || (graph == 1 && legal)) {
         what = "the graph has a circle where there is an order";
+    } else if (deep < -1 || (deep == 1 && !legal) || (deep == -1 && legal)) {
+        what = "depth first differs";
     } else if (!good || v.result != expected) {
         what = "the verdicts differ";
     } else if (!legal && !witness_is_illegal(gen, &v)) {
