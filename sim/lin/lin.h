@@ -102,8 +102,25 @@ struct lin_op {
     uint32_t line;  /* of the file it came from, 0 when none */
 };
 
+/* Something that happened beside the operations: for people, no check looks at it. */
+enum lin_mark_kind {
+    LIN_MARK_FAULT,
+    LIN_MARK_LEADER, /* node became the leader */
+    LIN_MARK_TERM,   /* text: its number */
+    LIN_MARK_COUNT
+};
+
+struct lin_mark {
+    enum lin_mark_kind kind;
+    int64_t at;
+    int64_t until;     /* the same as `at`: a moment; LIN_NEVER: it did not end */
+    int32_t node;      /* -1 when none is named */
+    struct slice text; /* may be empty */
+};
+
 struct lin_rec;
 struct lin_sub;
+struct lin_mark_rec;
 
 /* A table of byte strings, each stored once; the id of a string is its place. */
 struct lin_strtab {
@@ -133,6 +150,9 @@ struct lin_history {
     size_t sub_cap;
     struct lin_meta *meta; /* one for each op, or NULL while no op has any */
     size_t meta_cap;
+    struct lin_mark_rec *marks; /* faults and the like, as they were added */
+    size_t mark_count;
+    size_t mark_cap;
     struct lin_strtab keys;
     struct lin_strtab values; /* id 0 stands for "absent" */
     struct lin_strtab clients;
@@ -160,6 +180,9 @@ NODISCARD enum status lin_history_set_init(struct lin_history *h, struct slice k
  * outside its range or unsorted, an increment that is no 64-bit decimal number. */
 NODISCARD enum status lin_history_add(struct lin_history *h, const struct lin_op *op,
                                       struct err *err);
+
+/* Adds a mark; its text is copied. ST_INVAL: it ends before it begins. */
+NODISCARD enum status lin_history_mark(struct lin_history *h, const struct lin_mark *mark);
 
 /* Checks what only the whole shows: no client has two operations open. ST_INVAL with a message. */
 NODISCARD enum status lin_history_validate(const struct lin_history *h, struct err *err);

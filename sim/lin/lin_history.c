@@ -17,6 +17,7 @@ void lin_history_release(struct lin_history *h)
         mem_release(h->mem, h->ops);
         mem_release(h->mem, h->subs);
         mem_release(h->mem, h->meta);
+        mem_release(h->mem, h->marks);
         mem_release(h->mem, h->init);
     }
     lin_strtab_release(&h->keys);
@@ -285,4 +286,27 @@ enum status lin_history_add(struct lin_history *h, const struct lin_op *op, stru
     }
     h->count++;
     return ST_OK;
+}
+
+const char *lin_mark_name(enum lin_mark_kind kind)
+{
+    static const char *const names[LIN_MARK_COUNT] = {"fault", "leader", "term"};
+    return names[kind];
+}
+
+enum status lin_history_mark(struct lin_history *h, const struct lin_mark *mark)
+{
+    if (mark->until < mark->at) {
+        return ST_INVAL;
+    }
+    uint32_t text;
+    enum status st = intern_value(h, (struct lin_value){mark->text.size > 0, mark->text}, &text);
+    if (st == ST_OK) {
+        st = lin_grow(h->mem, &h->marks, &h->mark_cap, h->mark_count + 1, sizeof *h->marks);
+    }
+    if (st == ST_OK) {
+        h->marks[h->mark_count++] =
+            (struct lin_mark_rec){mark->at, mark->until, mark->node, text, (uint8_t)mark->kind};
+    }
+    return st;
 }

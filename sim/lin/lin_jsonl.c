@@ -27,6 +27,13 @@ struct line {
     unsigned seen;
     struct slice result; /* raw */
     struct slice steps;  /* raw */
+
+    /* Of a line about something else than an operation; raw, as in an operation's line they are
+     * fields of somebody else. */
+    struct slice event;
+    struct slice at;
+    struct slice until;
+    struct slice text;
 };
 
 static const char *const kind_names[LIN_KIND_COUNT] = {"get",    "put",  "del",  "cas",
@@ -177,8 +184,19 @@ static bool read_field(struct lin_text *t, struct line *l, enum field field)
     case F_NODE:
         return read_meta(t, field, &l->op);
     default:
-        return lin_text_skip(t, NULL); /* a field of somebody else */
+        return lin_text_skip(t, NULL);
     }
+}
+
+/* A field that no operation has. */
+static bool read_other(struct lin_text *t, struct line *l, struct slice name)
+{
+    struct slice *out = is(name, "event", 5)   ? &l->event
+                        : is(name, "at", 2)    ? &l->at
+                        : is(name, "until", 5) ? &l->until
+                        : is(name, "text", 4)  ? &l->text
+                                               : NULL;
+    return lin_text_skip(t, out);
 }
 
 static bool read_fields(struct lin_text *t, struct line *l)
@@ -202,7 +220,7 @@ static bool read_fields(struct lin_text *t, struct line *l)
         if (!lin_text_take(t, ':')) {
             return lin_text_fail(t, "':' was expected");
         }
-        if (!read_field(t, l, field)) {
+        if (!(field == F_OTHER ? read_other(t, l, name) : read_field(t, l, field))) {
             return false;
         }
     }
@@ -352,13 +370,48 @@ static bool read_result(struct lin_jsonl *r, struct lin_text *t, struct line *l)
     }
 }
 
-static bool read_op(struct lin_jsonl *r, struct lin_text *t, struct line *l)
+static void look_at(struct lin_text *t, struct slice raw)
 {
-    l->op.ret = LIN_NEVER;
-    l->op.node = -1;
-    if (!read_fields(t, l)) {
+    t->p = raw.data;
+    t->end = raw.data + raw.size;
+}
+
+/* A line with an event and no operation. One of a kind that is not known is passed over. */
+static bool read_mark(struct lin_jsonl *r, struct lin_text *t, const struct line *l)
+{
+    struct lin_mark m = {.kind = LIN_MARK_COUNT, .node = l->op.node};
+    struct slice name;
+    look_at(t, l->event);
+    if (!lin_text_string(t, &name)) {
         return false;
     }
+    for (int k = 0; k < LIN_MARK_COUNT; k++) {
+        bool same = slice_equal(name, slice_text(lin_mark_name((enum lin_mark_kind)k)));
+        m.kind = same ? (enum lin_mark_kind)k : m.kind;
+    }
+    if (m.kind == LIN_MARK_COUNT) {
+        return true;
+    }
+    look_at(t, l->at);
+    if (l->at.size == 0 || !lin_text_integer(t, &m.at)) {
+        return lin_text_fail(t, "the event has no time");
+    }
+    m.until = m.at;
+    look_at(t, l->until);
+    if (l->until.size > 0 && !read_return(t, &m.until)) {
+        return false;
+    }
+    look_at(t, l->text);
+    if (l->text.size > 0 && !lin_text_string(t, &m.text)) {
+        return false;
+    }
+    enum status st = lin_history_mark(r->h, &m);
+    t->nomem = st == ST_NOMEM;
+    return st == ST_OK || lin_text_fail(t, "the event ends before it begins");
+}
+
+static bool read_op(struct lin_jsonl *r, struct lin_text *t, struct line *l)
+{
     unsigned need = (l->seen & F_OP) != 0 ? required(l->op.kind) : (unsigned)F_OP;
     if ((l->seen & need) != need) {
         return lin_text_fail(t, "a field is missing");
@@ -387,6 +440,14 @@ static enum status take_op(struct lin_jsonl *r, struct slice text, struct err *e
     struct lin_text t;
     lin_text_init(&t, text, &r->text);
     struct line l = {.op = {.line = (uint32_t)r->line}};
+    l.op.ret = LIN_NEVER;
+    l.op.node = -1;
+    if (!read_fields(&t, &l)) {
+        return wrong(r, &t, err);
+    }
+    if ((l.seen & F_OP) == 0 && l.event.size > 0) {
+        return read_mark(r, &t, &l) ? ST_OK : wrong(r, &t, err);
+    }
     if (!read_op(r, &t, &l)) {
         return wrong(r, &t, err);
     }

@@ -6,7 +6,8 @@
 
 #define WINDOW_MAX   2000 /* operations that are drawn */
 #define DATA_MAX     (LIN_PAGE_MAX - 40000)
-#define OVERVIEW     240 /* bars of the overview */
+#define MARKS_MAX    1000 /* that are drawn */
+#define OVERVIEW     240  /* bars of the overview */
 #define PIECES(name) name, sizeof name / sizeof *name
 
 static const char *const head[] = {
@@ -22,7 +23,9 @@ static const char *const head[] = {
     "svg text{font:11px system-ui,sans-serif}rect.op{fill:#cfe0f3;stroke:#6b93bd}\n"
     "rect.w{fill:#f6c6c2;stroke:#b3261e;stroke-width:2}rect.info{fill:#f3e6b5;stroke:#a8892b;"
     "stroke-dasharray:4 2}\n",
-    "rect.fail{fill:#e4e4e4;stroke:#999}.lane{stroke:#eee}.dim{opacity:.12}\n"
+    "rect.fail{fill:#e4e4e4;stroke:#999}rect.fault{fill:#e8b0ac;stroke:#b3261e}"
+    "rect.leader{fill:#bfe3c4;stroke:#4c8a56}rect.term{fill:#ddd3ee;stroke:#7d68a8}.lane{stroke:#"
+    "eee}.dim{opacity:.12}\n"
     "@media(prefers-color-scheme:dark){body{background:#181a1d;color:#ddd}#box{border-color:#555}"
     "td,th{border-color:#444}svg text{fill:#eee}rect.op{fill:#2c4664}rect.w{fill:#7c2a25}"
     "rect.info{fill:#5d5220}rect.fail{fill:#444}.lane{stroke:#333}}\n"
@@ -66,17 +69,29 @@ static const char *const tail[] = {
     "'all'||String(o.c)===cl));\nconst ts=[...new Set(ops.flatMap(o=>o.e===null?[o.s]:[o.s,o.e]))]."
     "sort((a,b)=>a-b);\n",
     "const rank=new Map(ts.map((t,i)=>[t,i])),t0=ts[0]||0,t1=ts[ts.length-1]||1;\n"
-    "const wide=z*60+ops.length*z*2,px=t=>150+(by?rank.get(t)/Math.max(1,ts.length-1):(t-t0)/Math."
-    "max(1,t1-t0))*wide;\n"
-    "const lanes=[...new Set(ops.map(o=>o.c))].sort((a,b)=>a-b),y=new Map(lanes.map((c,i)=>[c,24+i*"
-    "30]));\nconst s=document.createElementNS(NS,'svg');s.setAttribute('width',wide+260);s."
-    "setAttribute('height',40+lanes.length*30);\nfor(const c of "
+    "const wide=z*60+ops.length*z*2,at=t=>{let a=0,b=ts.length-1;while(a<b){const "
+    "m=a+b>>1;if(ts[m]<"
+    "t)a=m+1;else b=m}return a},px=t=>150+(by?(rank.has(t)?rank.get(t):at(t))/Math.max(1,ts.length"
+    "-1):Math.min(1,Math.max(0,(t-t0)/Math.max(1,t1-t0))))*wide;\n"
+    "const tops=[...new Set(D.marks.map(m=>m.k))],up=tops.length*30;\n"
+    "const lanes=[...new Set(ops.map(o=>o.c))].sort((a,b)=>a-b),y=new "
+    "Map(lanes.map((c,i)=>[c,24+up+i"
+    "*30]));\nconst s=document.createElementNS(NS,'svg');s.setAttribute('width',wide+260);s."
+    "setAttribute('height',40+up+lanes.length*30);\nfor(const c of "
     "lanes){el(s,'line',{x1:0,x2:wide+260"
     ",y1:y.get(c)+22,y2:y.get(c)+22,class:'lane'});el(s,'text',{x:6,y:y.get(c)+14},'client '+c)}\n"
+    "tops.forEach((k,i)=>{el(s,'text',{x:6,y:24+i*30+14},k);const ms=D.marks.filter(m=>m.k===k);ms."
+    "forEach((m,n)=>{const x=px(m.a),next=n+1<ms.length?px(ms[n+1].a):wide+240,e=m.u===null||(m.u"
+    "===undefined&&k!=='fault')?next:m.u===undefined?x+3:px(m.u),d=(m.n===undefined?'':'node '+m.n+"
+    "' ')+(m.t||'');const g=el(s,'g',{});el(g,'rect',{x:x,y:24+i*30,width:Math.max(3,e-x),height:20"
+    ",class:k});el(g,'title',{},k+' '+d+' at '+m.a+(m.u===undefined?'':' until '+(m.u===null?'the "
+    "end':m.u)));if(d)el(g,'text',{x:x+3,y:24+i*30+14},d.trim())})});\n",
     "let first=null;for(const o of ops){const x=px(o.s),e=o.e===null?wide+240:px(o.e),w=Math.max(3,"
     "e-x);const g=el(s,'g',{});el(g,'rect',{x:x,y:y.get(o.c),width:w,height:20,rx:3,class:'op '+("
     "o.x?'w':o.o)});",
-    "el(g,'title',{},'#'+o.p+' '+o.w+' ['+o.s+', '+(o.e===null?'no answer':o.e)+'] '+o.o);"
+    "el(g,'title',{},'#'+o.p+' '+o.w+' ['+o.s+', '+(o.e===null?'no answer':o.e)+'] "
+    "'+o.o+(o.n===undefined?'':' node '+o.n)+(o.i===undefined?"
+    "'':' index '+o.i));"
     "if(w>34||o.x)el(g,'text',{x:x+3,y:y.get(o.c)+14},o.w.slice(0,Math.max(o.x?24:0,w/6.5|0)));"
     "if(o.x&&first===null)first=x}\n"
     "const b=$('box');b.replaceChildren(s);if(first!==null)b.scrollLeft=Math.max(0,first-200);\n"
@@ -195,6 +210,59 @@ static void put_overview(struct json *j, const struct lin_history *h, int64_t fr
     json_u64(j, "to", h->count > 0 ? ((uint64_t)to - (uint64_t)low) / each : 0);
 }
 
+/* A leader or term lasts until the next of its kind. */
+static int64_t mark_end(const struct lin_history *h, size_t i)
+{
+    for (size_t n = i + 1; n < h->mark_count; n++) {
+        if (h->marks[n].kind == h->marks[i].kind) {
+            return h->marks[n].at;
+        }
+    }
+    return LIN_NEVER;
+}
+
+/* Those of the window; of leaders and terms also the last before it, which goes on into it. */
+static void put_marks(struct json *j, const struct lin_history *h, const uint32_t *order,
+                      size_t first, size_t count)
+{
+    int64_t from = INT64_MAX;
+    int64_t to = INT64_MIN;
+    size_t left = MARKS_MAX;
+    for (size_t i = first; i < first + count && i < h->count; i++) {
+        const struct lin_rec *op = &h->ops[order != NULL ? order[i] : (uint32_t)i];
+        int64_t end = op->ret == LIN_NEVER ? op->call : op->ret;
+        from = op->call < from ? op->call : from;
+        to = end > to ? end : to;
+    }
+    json_array(j, "marks");
+    for (size_t i = 0; i < h->mark_count && left > 0; i++) {
+        const struct lin_mark_rec *m = &h->marks[i];
+        bool lasts = m->kind != LIN_MARK_FAULT && m->until == m->at;
+        int64_t until = lasts ? mark_end(h, i) : m->until;
+        if (m->at > to || until < from) {
+            continue;
+        }
+        left--;
+        json_object(j, NULL);
+        json_text(j, "k", lin_mark_name((enum lin_mark_kind)m->kind));
+        json_i64(j, "a", m->at);
+        if (m->until == LIN_NEVER) {
+            json_null(j, "u");
+        } else if (m->until != m->at) {
+            json_i64(j, "u", m->until);
+        }
+        if (m->node >= 0) {
+            json_i64(j, "n", m->node);
+        }
+        if (m->text != LIN_ABSENT) {
+            struct slice s = lin_strtab_get(&h->values, m->text - 1);
+            json_bytes(j, "t", slice_of(s.data, s.size < 64 ? s.size : 64));
+        }
+        json_object_end(j);
+    }
+    json_array_end(j);
+}
+
 static void put_data(struct json *j, const struct lin_history *h, const struct lin_verdict *v,
                      const char *title, const uint32_t *order, size_t first, size_t count)
 {
@@ -218,6 +286,7 @@ static void put_data(struct json *j, const struct lin_history *h, const struct l
         put_op(j, h, v, place);
     }
     json_array_end(j);
+    put_marks(j, h, order, first, count);
     put_overview(j, h, from, to);
     json_object_end(j);
 }

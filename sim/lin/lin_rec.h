@@ -39,6 +39,17 @@ struct lin_sub {
     bool known;
 };
 
+struct lin_mark_rec {
+    int64_t at;
+    int64_t until;
+    int32_t node;
+    uint32_t text; /* value id; LIN_ABSENT: none */
+    uint8_t kind;
+};
+
+/* "fault", "leader", "term". */
+const char *lin_mark_name(enum lin_mark_kind kind);
+
 /* ---- string tables ---- */
 
 void lin_strtab_init(struct lin_strtab *t, struct mem *mem);

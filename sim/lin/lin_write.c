@@ -152,6 +152,25 @@ static void put_header(struct json *j, const struct lin_history *h)
     json_object_end(j);
 }
 
+static void put_mark(struct json *j, const struct lin_history *h, const struct lin_mark_rec *m)
+{
+    json_object(j, NULL);
+    json_text(j, "event", lin_mark_name((enum lin_mark_kind)m->kind));
+    json_i64(j, "at", m->at);
+    if (m->until == LIN_NEVER) {
+        json_null(j, "until");
+    } else if (m->until != m->at) {
+        json_i64(j, "until", m->until);
+    }
+    if (m->node >= 0) {
+        json_i64(j, "node", m->node);
+    }
+    if (m->text != LIN_ABSENT) {
+        json_bytes(j, "text", lin_strtab_get(&h->values, m->text - 1));
+    }
+    json_object_end(j);
+}
+
 enum status lin_jsonl_write(const struct lin_history *h, struct buf *out)
 {
     struct json j;
@@ -161,6 +180,11 @@ enum status lin_jsonl_write(const struct lin_history *h, struct buf *out)
         j.st = buf_append_text(out, "\n");
         j.comma = false;
         put_op(&j, h, i);
+    }
+    for (size_t i = 0; i < h->mark_count && j.st == ST_OK; i++) {
+        j.st = buf_append_text(out, "\n");
+        j.comma = false;
+        put_mark(&j, h, &h->marks[i]);
     }
     return j.st == ST_OK ? buf_append_text(out, "\n") : j.st;
 }

@@ -193,6 +193,11 @@ static void order__replays_by_commit_index(void)
 
 /* ---- the picture ---- */
 
+#define MARKS                                                                                    \
+    "{\"event\":\"fault\",\"at\":2,\"until\":4,\"node\":3,\"text\":\"<cut off\"}\n"              \
+    "{\"at\":1,\"event\":\"leader\",\"node\":2}\n{\"event\":\"term\",\"text\":\"9\",\"at\":5}\n" \
+    "{\"event\":\"weather\",\"at\":\"noon\"}\n"
+
 static bool write_page(const char *path)
 {
     struct lin_history h;
@@ -202,7 +207,8 @@ static bool write_page(const char *path)
     FILE *f = fopen(path, "wb");
     bool good = f != NULL &&
                 fill(&h, "{\"linhist\":1}\n",
-                     PUT(0, "</script><b>", 1, 2) PUT(1, "b", 3, 4) GET(2, "</script><b>", 5, 6)) &&
+                     PUT(0, "</script><b>", 1, 2) PUT(1, "b", 3, 4) GET(2, "</script><b>", 5, 6)
+                         OP(7, "put", ",\"value\":\"z\",\"node\":4,\"index\":55", 7, 8) MARKS) &&
                 lin_check(&h, NULL, &v) == ST_OK && lin_page_write(&h, &v, "test", &page) == ST_OK;
     good = good && page.size < LIN_PAGE_MAX && fwrite(page.data, 1, page.size, f) == page.size;
     good = f != NULL && fclose(f) == 0 && good;
@@ -248,8 +254,13 @@ static void page__opens_in_a_browser(void)
         SKIP("no chromium to look at the page with");
         return;
     }
-    EXPECT(strstr(dom, "data-drawn=\"3\"") != NULL); /* the script ran to its end */
+    EXPECT(strstr(dom, "data-drawn=\"4\"") != NULL); /* the script ran to its end */
     EXPECT(strstr(dom, "but operation 1 wrote") != NULL);
+    EXPECT(strstr(dom, "class=\"fault\"") != NULL);
+    EXPECT(strstr(dom, "fault node 3 &lt;cut off at 2 until 4") != NULL);
+    EXPECT(strstr(dom, "class=\"leader\"") != NULL && strstr(dom, ">node 2<") != NULL);
+    EXPECT(strstr(dom, "class=\"term\"") != NULL && strstr(dom, "weather") == NULL);
+    EXPECT(strstr(dom, "ok node 4 index 55") != NULL);
 }
 
 /* However much there is in it, a page keeps its size, and holds the witness. */

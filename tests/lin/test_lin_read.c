@@ -249,6 +249,44 @@ static void edn__damage_is_named(void)
 /* ---- refused memory ---- */
 
 /* Reads, checks and writes with the n-th allocation refused, for every n. */
+static enum status read_lines(struct lin_history *h, const char *text, struct err *err)
+{
+    lin_history_init(h, &mem);
+    return lin_jsonl_read(h, "f", slice_text(text), err);
+}
+
+static void jsonl__events_are_marks(void)
+{
+    struct lin_history h;
+    struct err err = {""};
+    struct buf out;
+    buf_init(&out, &mem);
+    EXPECT(read_lines(&h,
+                      "{\"linhist\":1,\"ops\":0}\n"
+                      "{\"event\":\"fault\",\"at\":2,\"until\":null,\"text\":\"cut\"}\n"
+                      "{\"node\":4,\"at\":3,\"event\":\"leader\"}\n"
+                      "{\"event\":\"weather\",\"at\":\"noon\"}\n",
+                      &err) == ST_OK);
+    EXPECT(h.mark_count == 2 && h.count == 0);
+    EXPECT(lin_jsonl_write(&h, &out) == ST_OK && buf_append(&out, "", 1) == ST_OK);
+    EXPECT(strstr(out.data, "{\"event\":\"fault\",\"at\":2,\"until\":null,\"text\":\"cut\"}\n") !=
+           NULL);
+    EXPECT(strstr(out.data, "{\"event\":\"leader\",\"at\":3,\"node\":4}\n") != NULL);
+    lin_history_release(&h);
+    static const char *const bad[] = {
+        "{\"linhist\":1}\n{\"event\":\"fault\"}\n",
+        "{\"linhist\":1}\n{\"event\":\"fault\",\"at\":\"x\"}\n",
+        "{\"linhist\":1}\n{\"event\":\"fault\",\"at\":4,\"until\":3}\n",
+        "{\"linhist\":1}\n{\"event\":7,\"at\":4}\n",
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        EXPECT(read_lines(&h, bad[i], &err) == ST_CORRUPT);
+        EXPECT(strncmp(err.text, "f:2: ", 5) == 0);
+        lin_history_release(&h);
+    }
+    buf_release(&out);
+}
+
 static void memory__every_refusal_is_reported_and_leaks_nothing(void)
 {
     static const char text[] =
@@ -260,6 +298,7 @@ static void memory__every_refusal_is_reported_and_leaks_nothing(void)
         "{\"client\":2,\"op\":\"scan\",\"lo\":\"a\",\"hi\":\"c\",\"result\":[[\"a\",\"1\"],[\"b\","
         "\"2\"]],"
         "\"call\":2,\"return\":9,\"outcome\":\"ok\"}\n"
+        "{\"event\":\"fault\",\"at\":2,\"text\":\"cut\"}\n"
         "{\"client\":3,\"op\":\"put\",\"key\":\"z\",\"value\":\"1\",\"call\":2,\"return\":9,"
         "\"outcome\":\"ok\",\"index\":4}\n";
     struct inject te;
@@ -293,4 +332,4 @@ TAP_MAIN(mem = libc_mem(); RUN(jsonl__damage_is_named_with_its_line);
          RUN(jsonl__escapes_and_foreign_fields); RUN(jsonl__empty_strings_come_first);
          RUN(jsonl__every_cut_is_survived); RUN(jsonl__what_is_written_reads_the_same);
          RUN(porcupine__jepsen_log); RUN(edn__maps); RUN(edn__damage_is_named);
-         RUN(memory__every_refusal_is_reported_and_leaks_nothing);)
+         RUN(jsonl__events_are_marks); RUN(memory__every_refusal_is_reported_and_leaks_nothing);)
