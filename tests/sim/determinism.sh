@@ -115,7 +115,7 @@ shadows() {
 
 mkdir -p "$DIR"
 rm -f "$DIR"/*.hashes # of another time
-static=(-Ddefault_library=static -Dc_link_args=-static -Db_pie=false -Db_staticpic=false)
+static=(-Ddefault_library=static -Dc_link_args=-static -Db_pie=false)
 asan=(-Doptimization=1 -Db_sanitize=address,undefined -Db_lundef=false)
 aarch64=(-Doptimization=2 --cross-file tests/cross/aarch64.ini "${static[@]}")
 s390x=(-Doptimization=2 --cross-file tests/cross/s390x.ini "${static[@]}")
