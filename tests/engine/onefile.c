@@ -46,6 +46,22 @@ static enum status one_pread(struct env *e, int fd, void *buf, size_t size, uint
     return called(e);
 }
 
+/* Writes bytes from `offset` on, with zeros where the file ended before. */
+static void bytes_set(struct onefile *f, size_t offset, const void *bytes, size_t size)
+{
+    if (offset + size > f->cap) {
+        f->cap = 2 * (offset + size);
+        f->data = realloc(f->data, f->cap);
+    }
+    if (offset > f->size) {
+        memset(f->data + f->size, 0, offset - f->size);
+    }
+    if (size > 0) {
+        memcpy(f->data + offset, bytes, size);
+    }
+    f->size = offset + size > f->size ? offset + size : f->size;
+}
+
 static enum status one_append(struct env *e, int fd, const struct env_slice *parts, int count,
                               size_t *put)
 {
@@ -57,12 +73,20 @@ static enum status one_append(struct env *e, int fd, const struct env_slice *par
         return st;
     }
     *put = cut(e, parts[0].size);
-    if (f->size + *put > f->cap) {
-        f->cap = 2 * (f->size + *put);
-        f->data = realloc(f->data, f->cap);
+    bytes_set(f, f->size, parts[0].data, *put);
+    return ST_OK;
+}
+
+static enum status one_pwrite(struct env *e, int fd, const void *buf, size_t size, uint64_t offset,
+                              size_t *put)
+{
+    (void)fd;
+    enum status st = called(e);
+    if (st != ST_OK) {
+        return st;
     }
-    memcpy(f->data + f->size, parts[0].data, *put);
-    f->size += *put;
+    *put = cut(e, size);
+    bytes_set(of(e), (size_t)offset, buf, *put);
     return ST_OK;
 }
 
@@ -107,7 +131,9 @@ void onefile_init(struct onefile *f)
     f->te.vt.file_open = one_open;
     f->te.vt.file_pread = one_pread;
     f->te.vt.file_append = one_append;
+    f->te.vt.file_pwrite = one_pwrite;
     f->te.vt.file_sync = one_sync;
+    f->te.vt.file_datasync = one_sync;
     f->te.vt.file_writeback = one_writeback;
     f->te.vt.file_size = one_size;
     f->te.vt.fd_close = one_close;

@@ -5,10 +5,10 @@
  * before it is read: bit 0, the checksums of all fragments are put right; bit 1, the file's
  * number and the first fragment's epoch are put into all of them. */
 #include "base/ck.h"
-#include "base/code.h"
 #include "base/hash.h"
 #include "engine/walread.h"
 #include "tests/fuzz/fuzz_target.h"
+#include "tests/fuzz/walseal.h"
 #include "tests/test_env.h"
 
 #include <stdlib.h>
@@ -82,34 +82,6 @@ static void world_init(struct world *w, const uint8_t *data, size_t size, size_t
     w->size = size;
 }
 
-/* Walks the fragments as a reader would, and makes them fit. */
-static void repair(uint8_t *data, size_t size, unsigned how)
-{
-    size_t at = 0;
-    while (size - at >= WALFMT_FRAG) {
-        size_t room = WALFMT_BLOCK - at % WALFMT_BLOCK;
-        size_t payload = code_get16(data + at + 4);
-        if (room < WALFMT_FRAG) {
-            at += room;
-            if (at > size) {
-                return;
-            }
-            continue;
-        }
-        if (payload > room - WALFMT_FRAG || payload > size - at - WALFMT_FRAG) {
-            return;
-        }
-        if ((how & 2) != 0) {
-            code_put32(data + at + 8, NUMBER);
-            code_put32(data + at + 12, code_get32(data + 12));
-        }
-        if ((how & 1) != 0) {
-            code_put32(data + at, walfmt_crc(false, data + at, NUMBER, at));
-        }
-        at += WALFMT_FRAG + payload;
-    }
-}
-
 /* Reads the file to its end or its damage; returns a hash of all that was seen. */
 static uint64_t read_all(const uint8_t *data, size_t size, size_t io_max)
 {
@@ -154,7 +126,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint8_t *file = malloc(size); /* one byte more than needed, for malloc(0) */
     CK(file != NULL);
     memcpy(file, data + 1, size - 1);
-    repair(file, size - 1, data[0]);
+    walseal_run(file, size - 1, NUMBER, data[0] & (WALSEAL_CRC | WALSEAL_FILE));
     uint64_t whole = read_all(file, size - 1, 0);
     CK(read_all(file, size - 1, 1 + data[0] / 4) == whole);
     free(file);
