@@ -237,11 +237,7 @@ static void appended_note(struct tkv *db, struct commit *c, const struct commit 
 {
     for (; env_noting(db->env) && c != NULL; c = group_next(c, last)) {
         if (c->count > 0 && c->st == ST_OK) {
-            struct env_note note = {.kind = NOTE_WAL_APPENDED,
-                                    .a = db->log.number,
-                                    .b = c->end,
-                                    .c = c->first + c->count - 1};
-            env_note(db->env, &note);
+            db_note(db, NOTE_WAL_APPENDED, db->log.number, c->end, c->first + c->count - 1);
         }
     }
 }

@@ -118,6 +118,15 @@ enum status db_names_sync(struct tkv *db, uint64_t begun)
     return st;
 }
 
+void db_note(struct tkv *db, uint32_t kind, uint64_t a, uint64_t b, uint64_t c)
+{
+    if (env_noting(db->env)) {
+        struct env_note note = {
+            .kind = kind, .a = a, .b = b, .c = c, .data = db->dir, .size = strlen(db->dir)};
+        env_note(db->env, &note);
+    }
+}
+
 /* ---- logs ---- */
 
 enum status db_logs_reserve(struct tkv *db)

@@ -189,6 +189,9 @@ uint64_t db_names_begin(struct tkv *db);
  * used: make the files again, with other numbers. */
 NODISCARD enum status db_names_sync(struct tkv *db, uint64_t begun);
 
+/* Says something of this database to whoever simulates it (env/note.h). */
+void db_note(struct tkv *db, uint32_t kind, uint64_t a, uint64_t b, uint64_t c);
+
 /* ---- logs ---- */
 
 /* Makes room in db->logs for one more. Under mutex. */

@@ -6,9 +6,7 @@
 
 static void note_flushed(struct tkv *db, uint64_t flushed)
 {
-    struct env_note note = {
-        .kind = NOTE_FLUSHED, .a = db->manifest.wal.size, .b = db->manifest_number, .c = flushed};
-    env_note(db->env, &note);
+    db_note(db, NOTE_FLUSHED, db->manifest.wal.size, db->manifest_number, flushed);
 }
 
 /* ---- manifests ---- */
@@ -117,8 +115,7 @@ static void note_tables(struct tkv *db, const struct version *v)
     for (int level = 0; env_noting(db->env) && level < TKV_LEVELS; level++) {
         for (size_t i = 0; i < v->levels[level].count; i++) {
             const struct table_info *t = &v->levels[level].files[i]->info;
-            struct env_note note = {.kind = NOTE_TABLE, .a = t->number, .b = t->size, .c = 1};
-            env_note(db->env, &note);
+            db_note(db, NOTE_TABLE, t->number, t->size, 1);
         }
     }
 }
@@ -126,13 +123,11 @@ static void note_tables(struct tkv *db, const struct version *v)
 static void note_edit(struct tkv *db, const struct edit *e)
 {
     for (size_t i = 0; env_noting(db->env) && i < e->removed_count; i++) {
-        struct env_note note = {.kind = NOTE_TABLE, .a = e->removed[i].number};
-        env_note(db->env, &note);
+        db_note(db, NOTE_TABLE, e->removed[i].number, 0, 0);
     }
     for (size_t i = 0; env_noting(db->env) && i < e->added_count; i++) {
         const struct table_info *t = &e->added[i].file->info;
-        struct env_note note = {.kind = NOTE_TABLE, .a = t->number, .b = t->size, .c = 1};
-        env_note(db->env, &note);
+        db_note(db, NOTE_TABLE, t->number, t->size, 1);
     }
 }
 

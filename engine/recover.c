@@ -532,9 +532,7 @@ static enum status record_copy(struct recover *r, const struct walread_record *r
     enum status st = wal_append(&r->db->log, record->sequence, &part, 1);
     if (st == ST_OK) {
         r->copied++;
-        struct env_note note = {
-            .kind = NOTE_WAL_APPENDED, .a = r->db->log.number, .b = r->db->log.size, .c = r->last};
-        env_note(r->db->env, &note);
+        db_note(r->db, NOTE_WAL_APPENDED, r->db->log.number, r->db->log.size, r->last);
     }
     return st;
 }

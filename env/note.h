@@ -1,6 +1,6 @@
 /* note.h - the kinds of env_note(): what the product says about itself.
  *
- * Only sim/cluster interprets them, and cross-checks them with what it sees on disk and wire.
+ * Only sim interprets them, and cross-checks them with what it sees on disk and wire.
  * Fields not named are 0. A note is emitted after the fact it states, before any message that
  * lets others know of it. */
 #ifndef ENV_NOTE_H
@@ -8,6 +8,7 @@
 
 enum note_kind {
     NOTE_NONE,
+    /* Those of the engine have the directory of the database in data, as it was opened. */
     /* engine: a record's bytes were handed to the log. a: log number, b: offset of its end in
      * the file, c: sequence of its last entry. */
     NOTE_WAL_APPENDED,

@@ -31,6 +31,7 @@ static void wait_here(struct store *s, uint64_t until)
 
 static void start(struct store *s)
 {
+    storeorder_started(s);
     memcpy(s->faults_then, s->world.injected, sizeof s->faults_then);
     uint64_t capacity = plan_get(s->plan, PLAN_CAPACITY);
     s->damage_then = simdisk_damage_met(s->host->disk);
@@ -79,9 +80,13 @@ static void on_probe(void *arg, struct proc *p, const struct env_site *site)
 static void on_note(void *arg, struct proc *p, const struct env_note *n)
 {
     struct store *s = arg;
-    if (p == s->proc && n->kind == NOTE_TABLE) {
+    if (p != s->proc || !slice_equal(slice_of(n->data, n->size), slice_text(STORE_DIR))) {
+        return; /* copies of it are opened beside it */
+    }
+    if (n->kind == NOTE_TABLE) {
         storecheck_table(s, n->a, n->c == 1);
     }
+    storeorder_note(s, n);
 }
 
 static void on_disk_point(void *arg, struct proc *p, enum disk_op op, bool before)
@@ -307,6 +312,7 @@ static void store_init(struct store *s, const struct trial_options *o, struct tr
                                     .crash = storeshadow_crash,
                                     .user = s};
     shadowing_init(&s->shadows);
+    storeorder_init(s);
 }
 
 static void store_release(struct store *s)
@@ -325,6 +331,7 @@ static void store_release(struct store *s)
         }
     }
     mem_release(simmem(), s->tables);
+    storeorder_release(s);
     storeview_release(&s->view);
     storemodel_release(&s->model);
 }

@@ -7,6 +7,7 @@
 #include "sim/shadowing.h"
 #include "sim/store/store.h"
 #include "sim/store/storejudge.h"
+#include "sim/store/storeorder.h"
 
 #define STORE_DIR   "data"
 #define STORE_HOLDS 4 /* snapshots, cursors and pins that a worker holds of each kind, at most */
@@ -60,6 +61,7 @@ struct store {
     struct task *keeper;
     struct nemesis nemesis;
     struct shadowing shadows;
+    struct storeorder order;
     enum storephase phase;
     bool keep_down;
     bool stopping; /* somebody asked it to end */
