@@ -373,7 +373,7 @@ static bool read_result(struct lin_jsonl *r, struct lin_text *t, struct line *l)
 static void look_at(struct lin_text *t, struct slice raw)
 {
     t->p = raw.data;
-    t->end = raw.data + raw.size;
+    t->end = raw.size > 0 ? raw.data + raw.size : raw.data; /* NULL when it was not there */
 }
 
 /* A line with an event and no operation. One of a kind that is not known is passed over. */
