@@ -156,6 +156,7 @@ enum status db_log_make(struct tkv *db, uint64_t number, struct db_log prev)
     struct walfmt_head head = {
         WALFMT_LOG_MAGIC, WALFMT_VERSION, number,
         prev.number,      prev.size,      atomic_get_u64(&db->manifest_number),
+        db->database,
     };
     char path[ENV_PATH_MAX];
     fname_make(path, db->dir, FNAME_LOG, number);

@@ -72,6 +72,7 @@ struct tkv {
     int lock_fd;
     struct tkv_options options; /* checked; never changes */
     struct order order;
+    uint32_t database; /* drawn when it was made: tells its logs from those of others */
 
     /* for readers, without a lock */
     struct epoch epoch;

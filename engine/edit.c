@@ -14,6 +14,7 @@ enum field {
     FIELD_LAST_SEQUENCE = 6,
     FIELD_REMOVE = 7, /* level, number */
     FIELD_ADD = 8,    /* level, and all of table_info */
+    FIELD_DATABASE = 9,
 };
 
 void edit_init(struct edit *e, struct env *env)
@@ -117,6 +118,7 @@ static enum status encode(const struct edit *e, struct slice order_text, struct 
         st = put(out, FIELD_ORDER);
         st = st == ST_OK ? put_bytes(out, order_text) : st;
     }
+    st = st == ST_OK ? put_field(out, e->database != 0, FIELD_DATABASE, e->database) : st;
     st = st == ST_OK ? put_field(out, e->has_log_floor, FIELD_LOG_FLOOR, e->log_floor) : st;
     st = st == ST_OK ? put_field(out, e->has_flushed, FIELD_FLUSHED, e->flushed) : st;
     st = st == ST_OK ? put_field(out, e->has_tag, FIELD_TAG, e->tag) : st;
@@ -229,6 +231,10 @@ static enum status get_field(struct edit *e, struct tabset *set, struct slice *s
         break;
     case FIELD_LAST_SEQUENCE:
         good = get(s, &e->last_sequence);
+        break;
+    case FIELD_DATABASE:
+        good = get(s, &v[0]) && v[0] <= UINT32_MAX;
+        e->database = good ? (uint32_t)v[0] : 0;
         break;
     case FIELD_REMOVE:
         good = get_all(s, v, 2) && v[0] < TKV_LEVELS;

@@ -36,6 +36,7 @@ struct edit {
     uint64_t log_floor; /* logs below it are not needed */
     uint64_t flushed;   /* every change up to this sequence is in tables */
     uint64_t tag;       /* the highest of those changes */
+    uint32_t database;  /* in the first edit of a manifest; 0: not said */
     /* the installer fills these */
     uint64_t next_file;
     uint64_t last_sequence;

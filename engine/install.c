@@ -24,6 +24,7 @@ static enum status state_make(struct tkv *db, const struct version *v, struct ed
         }
     }
     env_mutex_lock(db->env, &db->mutex);
+    e->database = db->database;
     e->has_log_floor = true;
     e->log_floor = db->log_floor;
     e->has_flushed = true;

@@ -56,7 +56,7 @@ static enum status edit_write(struct manifest *m, const struct edit *e, const ch
 enum status manifest_create(struct manifest *m, uint64_t number, const struct edit *state)
 {
     char path[ENV_PATH_MAX];
-    struct walfmt_head head = {WALFMT_MANIFEST_MAGIC, WALFMT_VERSION, number, 0, 0, 0};
+    struct walfmt_head head = {WALFMT_MANIFEST_MAGIC, WALFMT_VERSION, number, 0, 0, 0, 0};
     wal_shut(&m->wal);
     fname_make(path, m->dir, FNAME_MANIFEST, number);
     enum status st = wal_create(&m->wal, path, &head);

@@ -63,7 +63,8 @@ struct manifest_state {
     uint64_t last_sequence;
     uint64_t size;  /* of the part that counts */
     uint64_t edits; /* records in it */
-    bool torn;      /* something that is no record follows */
+    uint32_t database;
+    bool torn; /* something that is no record follows */
 };
 
 /* The number of the manifest that CURRENT names. ST_NOENT: there is no CURRENT. */

@@ -121,6 +121,7 @@ static void live_release(struct live *l)
 
 static void numbers_take(struct manifest_state *s, const struct edit *e)
 {
+    s->database = e->database != 0 ? e->database : s->database;
     s->log_floor = e->has_log_floor ? e->log_floor : s->log_floor;
     s->flushed = e->has_flushed ? e->flushed : s->flushed;
     s->tag = e->has_tag ? e->tag : s->tag;

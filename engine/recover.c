@@ -28,6 +28,7 @@ struct log_info {
     bool data;       /* it has a record */
     bool opened;     /* its opening is whole: it may have been served from */
     bool torn;       /* something that is no record follows */
+    bool foreign;    /* it begins as a file of another kind or database */
 };
 
 struct file {
@@ -198,6 +199,7 @@ static enum status manifest_take(struct recover *r)
     struct tkv *db = r->db;
     enum status st;
     if (!r->has_current) {
+        db->database = (uint32_t)env_random_u64(db->env);
         st = version_new(db->env, db->order, &r->version);
         return st == ST_OK ? st : err_status(r->err, st, db->dir);
     }
@@ -216,6 +218,7 @@ static enum status manifest_take(struct recover *r)
         db->next_file = r->state.next_file;
     }
     r->last = r->state.flushed;
+    db->database = r->state.database;
     return st;
 }
 
@@ -237,10 +240,22 @@ static enum status header_take(struct recover *r, uint64_t number, struct slice 
     if (st == ST_UNSUPPORTED) {
         return say(r, st, number, "a newer format version", 0);
     }
-    if (st == ST_OK && head->a >= number) {
+    if (st == ST_OK && (head->a >= number || head->database != r->db->database)) {
         st = ST_CORRUPT;
     }
     return st == ST_OK ? ST_OK : say(r, st, number, "a header that is none", 0);
+}
+
+/* Whether this is the first record of another file of that number: of a manifest, or of a log of
+ * another database that was on the same disk. A crash before the log was synced can leave it. */
+static bool is_foreign(const struct recover *r, uint64_t number, struct slice payload)
+{
+    struct walfmt_head head;
+    enum status st = walfmt_get_head(payload, WALFMT_LOG_MAGIC, number, &head);
+    if (st == ST_OK) {
+        return head.database != r->db->database;
+    }
+    return walfmt_get_head(payload, WALFMT_MANIFEST_MAGIC, number, &head) != ST_CORRUPT;
 }
 
 /* A data record: its batch is well formed and its numbers make sense. *last: of its last change. */
@@ -268,7 +283,8 @@ static enum status survey_record(struct recover *r, uint64_t number,
     enum status st = ST_OK;
     switch (record->type) {
     case WALFMT_HEADER:
-        st = header_take(r, number, record->data, &info->head);
+        info->foreign = is_foreign(r, number, record->data);
+        st = info->foreign ? ST_OK : header_take(r, number, record->data, &info->head);
         break;
     case WALFMT_MARK:
         info->opened = true;
@@ -330,6 +346,7 @@ static enum status log_survey(struct recover *r, uint64_t number, struct log_inf
             more = false;
         } else {
             st = survey_record(r, number, &record, info);
+            more = !info->foreign;
         }
     }
     walread_close(&reader);
@@ -670,7 +687,8 @@ static enum status log_new(struct recover *r)
     size_t dropped = chain_drop(r, &prev);
     uint64_t number = db->next_file++;
     struct walfmt_head head = {
-        WALFMT_LOG_MAGIC, WALFMT_VERSION, number, prev.number, prev.size, db->manifest_number,
+        WALFMT_LOG_MAGIC, WALFMT_VERSION,      number,       prev.number,
+        prev.size,        db->manifest_number, db->database,
     };
     char path[ENV_PATH_MAX];
     fname_make(path, db->dir, FNAME_LOG, number);

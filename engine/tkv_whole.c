@@ -94,6 +94,7 @@ static enum status checkpoint_fill(struct checkpoint *c)
     struct edit state;
     edit_init(&state, c->db->env);
     enum status st = tables_link(c, &state);
+    state.database = (uint32_t)env_random_u64(c->db->env); /* its logs are not ours */
     state.has_log_floor = true;
     state.log_floor = c->next_file; /* no log comes along */
     state.has_flushed = true;

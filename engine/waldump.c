@@ -126,6 +126,9 @@ static void edit_lines(const struct dump *d, const struct edit *e, struct slice 
     if (e->has_tag) {
         line(d, "  tag %" PRIu64, e->tag);
     }
+    if (e->database != 0) {
+        line(d, "  database %08" PRIx32, e->database);
+    }
     line(d, "  next file %" PRIu64 ", last sequence %" PRIu64, e->next_file, e->last_sequence);
 }
 
@@ -174,8 +177,8 @@ static enum status header_line(const struct dump *d, const struct walread_record
     } else {
         line(d,
              "offset %" PRIu64 ": header of log %" PRIu64 ", format %" PRIu32 ", after log %" PRIu64
-             " of %" PRIu64 " bytes, manifest %" PRIu64,
-             record->start, h.number, h.version, h.a, h.b, h.c);
+             " of %" PRIu64 " bytes, manifest %" PRIu64 ", database %08" PRIx32,
+             record->start, h.number, h.version, h.a, h.b, h.c, h.database);
     }
     return ST_OK;
 }

@@ -47,7 +47,7 @@ void walfmt_put_head(void *p, const struct walfmt_head *h)
     char *at = p;
     code_put64(at, h->magic);
     code_put32(at + 8, h->version);
-    code_put32(at + 12, 0);
+    code_put32(at + 12, h->database);
     code_put64(at + 16, h->number);
     code_put64(at + 24, h->a);
     code_put64(at + 32, h->b);
@@ -62,6 +62,7 @@ enum status walfmt_get_head(struct slice payload, uint64_t magic, uint64_t numbe
     }
     h->magic = magic;
     h->version = code_get32(payload.data + 8);
+    h->database = code_get32(payload.data + 12);
     h->number = code_get64(payload.data + 16);
     if (h->version > WALFMT_VERSION) {
         return ST_UNSUPPORTED;

@@ -60,6 +60,7 @@ struct walfmt_head {
     uint32_t version;
     uint64_t number;
     uint64_t a, b, c;
+    uint32_t database; /* of a log: which database it belongs to */
 };
 
 /* Writes a fragment's head, all but the CRC, at p. */

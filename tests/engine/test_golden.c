@@ -28,7 +28,7 @@ static void example_write(struct tmpdir *t)
     struct env_vt vt = *t->env->vt;
     const struct env_vt *real = t->env->vt;
     struct wal w;
-    struct walfmt_head head = {WALFMT_LOG_MAGIC, WALFMT_VERSION, 1, 0, 0, 0};
+    struct walfmt_head head = {WALFMT_LOG_MAGIC, WALFMT_VERSION, 1, 0, 0, 0, 0};
     struct buf batch;
     vt.random_u64 = epoch_random;
     t->env->vt = &vt;

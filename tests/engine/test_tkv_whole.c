@@ -138,6 +138,50 @@ static void path_highest(struct tmpdir *t, const char *suffix, char path[96])
     (void)snprintf(path, 96, "db/%s", name);
 }
 
+/* ---- leftovers of other files ---- */
+
+/* A crash can leave bytes of a file that was removed where a new log was to be. */
+static void leftovers__of_a_manifest_or_another_database_are_no_log(void)
+{
+    struct tmpdir t;
+    char name[64];
+    char path[96];
+    size_t size;
+    int wrong;
+    tmpdir_make(&t);
+    made(&t, "db");
+    made(&t, "other"); /* by the same steps: its files have the same numbers */
+    uint64_t number = 0;
+    for (uint64_t i = 1; i < 1000; i++) {
+        struct env_stat stat;
+        (void)snprintf(path, sizeof path, "db/MANIFEST-%06d", (int)i);
+        number = env_path_stat(t.env, path, &stat) == ST_OK ? i : number;
+    }
+    (void)snprintf(path, sizeof path, "db/MANIFEST-%06d", (int)number);
+    char *bytes = tmpdir_read(&t, path, &size);
+    (void)snprintf(path, sizeof path, "db/%06d.log", (int)number);
+    tmpdir_write(&t, path, bytes, size);
+    free(bytes);
+    struct tkv *db = opened(&t, "db");
+    EXPECT(right(db, &wrong) == expected() && wrong == 0);
+    put(db, 3, "new value of a key");
+    EXPECT(tkv_close(db) == TKV_OK);
+    db = opened(&t, "other");
+    put(db, 3, "a value of the other one");
+    tmpdir_copy(&t, "other", "crashed"); /* its log holds that */
+    EXPECT(tkv_close(db) == TKV_OK);
+    tmpdir_highest(&t, "crashed", ".log", name);
+    (void)snprintf(path, sizeof path, "crashed/%s", name);
+    bytes = tmpdir_read(&t, path, &size);
+    (void)snprintf(path, sizeof path, "db/%s", name);
+    tmpdir_write(&t, path, bytes, size);
+    free(bytes);
+    db = opened(&t, "db");
+    EXPECT(right(db, &wrong) == expected() && wrong == 0);
+    EXPECT(tkv_close(db) == TKV_OK);
+    tmpdir_remove(&t);
+}
+
 /* ---- checkpoint ---- */
 
 static void checkpoint__holds_what_was_there(void)
@@ -388,6 +432,7 @@ static void size__grows_with_the_range(void)
 }
 
 TAP_MAIN({
+    RUN(leftovers__of_a_manifest_or_another_database_are_no_log);
     RUN(checkpoint__holds_what_was_there);
     RUN(checkpoint__of_an_empty_database_opens);
     RUN(destroy__leaves_what_is_not_its_own);

@@ -13,7 +13,7 @@
 #define NUMBER ((uint64_t)7)
 
 static const struct walfmt_head header = {
-    WALFMT_LOG_MAGIC, WALFMT_VERSION, NUMBER, 5, 4711, 3,
+    WALFMT_LOG_MAGIC, WALFMT_VERSION, NUMBER, 5, 4711, 3, 77,
 };
 
 /* The bytes of record i are its own, so that none can pass for another. */
