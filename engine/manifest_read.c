@@ -159,8 +159,9 @@ static enum status edit_take(struct reading *r, const struct walread_record *rec
         st = live_remove(&r->live, &e.removed[i]);
     }
     for (size_t i = 0; st == ST_OK && i < e.added_count; i++) {
-        st = e.added[i].file->info.number < e.next_file ? live_add(&r->live, &e.added[i])
-                                                        : ST_CORRUPT;
+        const struct table_info *t = &e.added[i].file->info;
+        bool right = t->number < e.next_file && version_bounds_right(r->order, t);
+        st = right ? live_add(&r->live, &e.added[i]) : ST_CORRUPT;
     }
     if (st == ST_OK) {
         numbers_take(r->state, &e);

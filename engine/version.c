@@ -220,12 +220,17 @@ void version_overlap(const struct version *v, int level, const struct slice *beg
 
 /* ---- checking ---- */
 
+bool version_bounds_right(struct order o, const struct table_info *t)
+{
+    int c = order_compare(o, t->least, t->most);
+    return c <= 0 && !(c == 0 && t->most_open) && t->sequence_min <= t->sequence_max &&
+           t->number != 0;
+}
+
 static bool file_check(const struct version *v, int level, size_t i, struct err *err)
 {
     const struct tabfile *f = v->levels[level].files[i];
-    int c = order_compare(v->order, f->info.least, f->info.most);
-    if (c > 0 || (c == 0 && f->info.most_open) || f->info.sequence_min > f->info.sequence_max ||
-        f->info.number == 0) {
+    if (!version_bounds_right(v->order, &f->info)) {
         err_set(err, "table %" PRIu64 " in level %d: its bounds are none", f->info.number, level);
         return false;
     }

@@ -46,6 +46,9 @@ void version_unref(struct version *v); /* NULL is harmless */
 /* Whether all of the file lies before key. */
 bool version_file_before(struct order o, const struct tabfile *f, struct slice key);
 
+/* The bounds and sequences that a table is said to have can be those of one. */
+bool version_bounds_right(struct order o, const struct table_info *t);
+
 /* level >= 1: index of the first file that does not lie before key; the count when there is none.
  * The key is in that file or in none of the level. */
 size_t version_find(const struct version *v, int level, struct slice key);
