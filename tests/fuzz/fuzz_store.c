@@ -5,8 +5,8 @@
 #include "tests/fuzz/fuzztrial.h"
 
 static const struct fuzztrial_limit limits[] = {
-    {PLAN_OPS, 60},          {PLAN_KEYS, 12},        {PLAN_STORE_WORKERS, 3},
-    {PLAN_SHADOW_MAX, 3},    {PLAN_SHADOW_DEPTH, 1}, {PLAN_STORE_WRITE_BUFFER, 1024},
+    {PLAN_OPS, 24},          {PLAN_KEYS, 6},         {PLAN_STORE_WORKERS, 3},
+    {PLAN_SHADOW_MAX, 1},    {PLAN_SHADOW_DEPTH, 1}, {PLAN_STORE_WRITE_BUFFER, 1024},
     {PLAN_STORE_LEVEL0, 2},  {PLAN_KILLS, 1},        {PLAN_POWERS, 1},
     {PLAN_STORE_THREADS, 2}, {PLAN_PAUSES, 1},       {PLAN_STOPS, 1},
     {PLAN_STORE_TWIN, 0}, /* a tape answers each twin otherwise */
