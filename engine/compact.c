@@ -23,6 +23,7 @@ struct work {
     struct collapse collapse;
     struct outwrite out;
     struct err *err;
+    bool shed; /* a delete was left out */
 };
 
 static enum status work_init(struct work *w, struct tkv *db, size_t count, struct err *err)
@@ -113,6 +114,10 @@ static enum status pass(struct work *w, bool may_stop)
         st = collapse_keep(&w->collapse, m.at, &keep);
         if (st == ST_OK && keep) {
             st = outwrite_add(&w->out, m.at);
+        }
+        if (st == ST_OK && !keep && m.at->type == BATCH_DELETE && !w->shed) {
+            w->shed = true;
+            ENV_PROBE(w->db->env, "compact: a delete dropped");
         }
         if (++since == STOP_EVERY) {
             since = 0;

@@ -2,7 +2,12 @@
  *
  * A table ends when it is large enough, or when it would overlap too much of the level after next
  * (or its own compaction would be dear), but only between two user keys: so tables of a level stay
- * disjoint in user keys. Range tombs are cut at the same places.
+ * disjoint in user keys. Range tombs are cut at the same places, and are weighed as entries are: a
+ * table may end where a tomb begins, or within a wide tomb where a table of that level begins.
+ *
+ * Invariants
+ *   O1  tables ascend and are disjoint in user keys
+ *   O2  together they hold every entry and every tomb, and nothing else
  *
  * Failure: what tablewrite says, ST_NOMEM; outwrite_release() then gives everything back, and
  * unfinished files are removed. Ownership: the list of tables is the writer's until it is released;
@@ -38,6 +43,9 @@ struct outwrite {
     struct buf lower; /* where the present table begins; meaningful when bounded */
     bool bounded;
     size_t tomb_at;      /* tombs before it end before the present table */
+    size_t tomb_next;    /* tombs before it begin before the present place */
+    uint64_t tomb_bytes; /* of those that the present table has, about */
+    size_t beyond_next;  /* files of beyond before it begin before the present place */
     size_t beyond_at;    /* files of beyond before it end before the last key */
     uint64_t overlapped; /* bytes of beyond that the present table overlaps */
 };

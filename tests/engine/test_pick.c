@@ -314,6 +314,31 @@ static void pick__compactions_in_hand_do_not_meet(void)
     EXPECT(together > ROUNDS / 4);
 }
 
+/* J3 as it is written, even where shared inputs would tell. */
+static void pick__what_another_writes_is_left_alone(void)
+{
+    struct bench b;
+    bench_init(&b);
+    for (int i = 0; i < 4; i++) {
+        table(&b, 0, "b", "d", 100, 0);
+    }
+    (void)apply(&b);
+    struct compaction other = {.output = LAST, .least = slice_text("d"), .most = slice_text("f")};
+    list_insert(&b.db.compactions, &other.link);
+    EXPECT(next(&b) == NULL);
+    other.least = slice_text("e");
+    struct compaction *c = next(&b);
+    EXPECT(c != NULL);
+    pick_done(c);
+    other.least = slice_text("d");
+    other.output = LAST - 1;
+    c = next(&b);
+    EXPECT(c != NULL);
+    pick_done(c);
+    list_remove(&other.link);
+    bench_release(&b);
+}
+
 /* The table that is chosen of a level brings no more along than any other. */
 static void pick__the_cheapest_table_is_chosen(void)
 {
@@ -469,6 +494,7 @@ TAP_MAIN({
     RUN(pick__tables_that_meet_none_are_moved);
     RUN(pick__deletes_go_down_and_then_away);
     RUN(pick__compactions_in_hand_do_not_meet);
+    RUN(pick__what_another_writes_is_left_alone);
     RUN(pick__the_cheapest_table_is_chosen);
     RUN(pick__choosing_ends);
     RUN(pick__any_allocation_may_be_refused);
