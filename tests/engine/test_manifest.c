@@ -1,5 +1,6 @@
 /* test_manifest.c - manifests and CURRENT: what is read is what was written, cut or damaged ones
  * are told, and a database outgrows one, or does without one whose sync failed. */
+#include "engine/db.h"
 #include "engine/manifest.h"
 #include "engine/tkv.h"
 #include "tests/engine/faultenv.h"
@@ -343,7 +344,32 @@ static void manifest__in_doubt_is_resolved_by_a_new_one(void)
     }
 }
 
+/* D5: a directory sync that failed may have lost any name made before it; the next one's success
+ * does not bring it back. */
+static void names__count_only_if_no_sync_failed_since(void)
+{
+    struct tmpdir t;
+    struct faultenv f;
+    struct tkv_options o;
+    struct tkv *db = NULL;
+    tmpdir_make(&t);
+    faultenv_init(&f, t.env);
+    tkv_options_init(&o);
+    o.env = &f.te.env;
+    EXPECT(tkv_open(&o, "db", &db, NULL) == TKV_OK);
+    EXPECT(tkv_wait_idle(db) == TKV_OK);
+    uint64_t mine = db_names_begin(db);
+    uint64_t other = db_names_begin(db);
+    f.fail_at = f.calls;
+    EXPECT(db_names_sync(db, other) == ST_IO);
+    EXPECT(db_names_sync(db, mine) == ST_IO); /* though this sync succeeded */
+    EXPECT(db_names_sync(db, db_names_begin(db)) == ST_OK);
+    EXPECT(tkv_close(db) == TKV_OK);
+    tmpdir_remove(&t);
+}
+
 TAP_MAIN({
+    RUN(names__count_only_if_no_sync_failed_since);
     RUN(manifest__is_read_as_it_was_written);
     RUN(manifest__is_a_prefix_of_its_edits_when_cut);
     RUN(manifest__damage_is_told);
