@@ -57,8 +57,9 @@ static void open_db(struct world *w)
         exit(1);
     }
     for (size_t k = 0; k < PLACES; k++) {
-        (void)snprintf(w->keys[k], sizeof w->keys[k], k == 0 ? "" : "k%04zu", k);
+        (void)snprintf(w->keys[k], sizeof w->keys[k], "k%04zu", k);
     }
+    w->keys[0][0] = '\0';
 }
 
 static void close_db(struct world *w)
