@@ -24,14 +24,6 @@ size_t lz4_bound(size_t n)
     return n + n / 255 + 16;
 }
 
-/* Native byte order: only compared for equality. */
-static uint32_t load32(const unsigned char *p)
-{
-    uint32_t v;
-    memcpy(&v, p, sizeof v);
-    return v;
-}
-
 static unsigned char *put_length(unsigned char *to, size_t n)
 {
     while (n >= 255) {
@@ -121,9 +113,9 @@ size_t lz4_pack(const void *src, size_t n, void *dst, size_t cap, void *work)
         unsigned misses = 1u << SKIP_SHIFT;
         memset(work, 0, LZ4_WORK);
         while (p <= last) {
-            uint32_t v = load32(p);
+            uint32_t v = code_get32(p);
             const unsigned char *ref = base + swap_place(places, v, (size_t)(p - base));
-            if ((size_t)(p - ref) > DISTANCE_MAX || load32(ref) != v) {
+            if ((size_t)(p - ref) > DISTANCE_MAX || code_get32(ref) != v) {
                 p += misses++ >> SKIP_SHIFT;
                 continue;
             }
@@ -141,7 +133,7 @@ size_t lz4_pack(const void *src, size_t n, void *dst, size_t cap, void *work)
             anchor = p;
             misses = 1u << SKIP_SHIFT;
             if (p <= last) {
-                (void)swap_place(places, load32(p - 2), (size_t)(p - 2 - base));
+                (void)swap_place(places, code_get32(p - 2), (size_t)(p - 2 - base));
             }
         }
     }
