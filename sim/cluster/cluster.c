@@ -294,6 +294,7 @@ static void cluster_release(struct cluster *c)
     lin_history_release(&c->history);
     mem_release(mem, c->clients);
     mem_release(mem, c->logs);
+    mem_release(mem, c->tables);
     mem_release(mem, c->refs);
     execorder_release(&c->order);
 }

@@ -1,6 +1,8 @@
 /* diskenv.c - see diskenv.h. */
 #include "tests/engine/diskenv.h"
 
+#include "base/atomic.h"
+
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +28,14 @@ static void must(bool ok, const char *what)
     }
 }
 
+void diskenv_watch(struct diskenv *d, diskenv_before_fn *before, void *arg)
+{
+    if (before != NULL) {
+        d->arg = arg;
+    }
+    ATOMIC_SET_PTR(&d->before, before);
+}
+
 static struct diskenv *of(struct env *e)
 {
     return (struct diskenv *)(void *)e;
@@ -34,8 +44,9 @@ static struct diskenv *of(struct env *e)
 static struct diskenv *enter(struct env *e)
 {
     struct diskenv *d = of(e);
-    if (d->before != NULL) {
-        d->before(d->arg);
+    diskenv_before_fn *before = ATOMIC_GET_PTR(&d->before);
+    if (before != NULL) {
+        before(d->arg);
     }
     diskenv_lock();
     return d;

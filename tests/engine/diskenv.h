@@ -11,6 +11,8 @@
 
 #define DISKENV_FDS 64
 
+typedef void diskenv_before_fn(void *arg);
+
 struct diskenv {
     struct inject te;     /* hand &d.te.env to what is tested */
     struct simdisk *disk; /* owned */
@@ -24,13 +26,17 @@ struct diskenv {
     struct chooser_stream faults;
     long fail_sync;
     long syncs;
-    void (*before)(void *arg);
+    diskenv_before_fn *before; /* atomic: threads of the engine ask while a test changes it */
     void *arg;
 };
 
 /* below: a real Env, for threads and memory. The disk is taken over; NULL: an empty one. */
 void diskenv_init(struct diskenv *d, struct env *below, struct simdisk *disk);
 void diskenv_release(struct diskenv *d);
+
+/* Sets `before`; NULL: nobody is called any more, but for a call that is under way: arg lives until
+ * the engine's threads have ended. */
+void diskenv_watch(struct diskenv *d, diskenv_before_fn *before, void *arg);
 
 /* A copy of the disk as it is, dirty pages and all; and what a power loss now would leave. Not from
  * within another operation. */

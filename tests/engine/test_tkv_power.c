@@ -99,14 +99,13 @@ static void crash_check(struct power *p)
     chooser_init(&inner.chooser, seed);
     chooser_stream_init(&inner.crash, &inner.chooser, CHOOSE_DISK_CRASH, 0);
     if (inner.depth < 3) {
-        env.before = before;
-        env.arg = &inner;
+        diskenv_watch(&env, before, &inner);
     }
     ++*p->boots;
     struct tkv *db = db_open(&env.te.env);
     if (db != NULL) {
         int n = state_check(db, &inner.told);
-        env.before = NULL;
+        diskenv_watch(&env, NULL, NULL);
         EXPECT(tkv_close(db) == TKV_OK);
         /* decided once: another loss of power changes nothing */
         struct diskenv again;
@@ -208,8 +207,7 @@ static void power_run(struct env *real, uint64_t seed, long fail_sync, long *boo
     diskenv_init(&disk, real, NULL);
     disk.fail_sync = fail_sync;
     for (int g = 0; g < 3 && !tap_failed; g++) {
-        disk.before = before;
-        disk.arg = &p;
+        diskenv_watch(&disk, before, &p);
         struct tkv *db = NULL;
         struct tkv_options o;
         tkv_options_init(&o);
@@ -221,7 +219,7 @@ static void power_run(struct env *real, uint64_t seed, long fail_sync, long *boo
         }
         fate_take(&p, db);
         generation(&p, db, g * 20 + 1, g * 20 + 20);
-        disk.before = NULL;
+        diskenv_watch(&disk, NULL, NULL);
         struct simdisk *killed = diskenv_clone(&disk); /* its bytes, dirty ones too */
         (void)tkv_close(db);                           /* may fail: a sync may */
         EXPECT(disk.te.live == 0);
