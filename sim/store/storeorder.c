@@ -11,9 +11,11 @@
 
 #define PATH_MAX_HERE 64
 
-struct known_log {
-    uint64_t number;
-    uint64_t last; /* sequence of the last change in it */
+/* A record that is in a log, by the sequence of its last change. */
+struct known_record {
+    uint64_t log;
+    uint64_t end;
+    uint64_t start; /* of the process that wrote it */
 };
 
 static void broken(struct store *s, const char *rule, const char *name)
@@ -23,46 +25,74 @@ static void broken(struct store *s, const char *rule, const char *name)
 
 /* ---- logs ---- */
 
-static struct known_log *log_find(struct storeorder *o, uint64_t number)
+static size_t record_count(const struct storeorder *o)
 {
-    struct known_log *logs = (void *)o->logs.data;
-    size_t count = o->logs.size / sizeof *logs;
-    for (size_t i = 0; i < count; i++) {
-        if (logs[i].number == number) {
-            return &logs[i];
-        }
-    }
-    return NULL;
+    return o->records.size / sizeof(struct known_record);
 }
 
-static void log_grew(struct storeorder *o, uint64_t number, uint64_t last)
+/* The sequence of the last change in the log; 0: nothing is known to be in it. */
+static uint64_t log_last(const struct storeorder *o, uint64_t number)
 {
-    struct known_log *l = log_find(o, number);
-    if (l == NULL) {
-        struct known_log fresh = {number, last};
-        enum status st = buf_append(&o->logs, &fresh, sizeof fresh);
-        CK(st == ST_OK);
-    } else {
-        l->last = last > l->last ? last : l->last;
+    const struct known_record *r = (const void *)o->records.data;
+    uint64_t last = 0;
+    for (size_t i = 0; i < record_count(o); i++) {
+        last = r[i].log == number && r[i].end > last ? r[i].end : last;
     }
+    return last;
+}
+
+static void log_grew(struct storeorder *o, uint64_t number, uint64_t end)
+{
+    struct known_record r = {number, end, o->starts};
+    enum status st = buf_append(&o->records, &r, sizeof r);
+    CK(st == ST_OK);
+}
+
+/* Drops what `gone` says. */
+static void records_drop(struct storeorder *o,
+                         bool (*gone)(const struct storeorder *, size_t, uint64_t), uint64_t arg)
+{
+    struct known_record *r = (void *)o->records.data;
+    size_t kept = 0;
+    for (size_t i = 0; i < record_count(o); i++) {
+        if (!gone(o, i, arg)) {
+            r[kept++] = r[i];
+        }
+    }
+    o->records.size = kept * sizeof *r;
+}
+
+static bool is_of_log(const struct storeorder *o, size_t i, uint64_t number)
+{
+    const struct known_record *r = (const void *)o->records.data;
+    return r[i].log == number;
+}
+
+static bool is_of_lost_log(const struct storeorder *o, size_t i, uint64_t number)
+{
+    const struct known_record *r = (const void *)o->records.data;
+    return r[i].log == number && r[i].start != o->starts;
 }
 
 static void log_forget(struct storeorder *o, uint64_t number)
 {
-    struct known_log *l = log_find(o, number);
-    if (l != NULL) {
-        const char *end = o->logs.data + o->logs.size;
-        memcpy(l, end - sizeof *l, sizeof *l);
-        o->logs.size -= sizeof *l;
+    records_drop(o, is_of_log, number);
+}
+
+/* Whether the crash took it, or the recovery wrote it again into a newer log. */
+static bool counts_no_more(const struct storeorder *o, size_t i, uint64_t sequence)
+{
+    const struct known_record *r = (const void *)o->records.data;
+    bool gone = r[i].end > sequence;
+    for (size_t k = i + 1; k < record_count(o) && !gone; k++) {
+        gone = r[k].end == r[i].end && r[k].log > r[i].log;
     }
+    return gone;
 }
 
 void storeorder_opened(struct store *s, uint64_t sequence)
 {
-    struct known_log *logs = (void *)s->order.logs.data;
-    for (size_t i = 0; i < s->order.logs.size / sizeof *logs; i++) {
-        logs[i].last = logs[i].last < sequence ? logs[i].last : sequence;
-    }
+    records_drop(&s->order, counts_no_more, sequence);
 }
 
 /* ---- what the engine says ---- */
@@ -131,12 +161,10 @@ static void removed(struct store *s, const char *path, const char *name)
 {
     struct storeorder *o = &s->order;
     uint64_t number = 0;
-    const struct known_log *l;
     switch (fname_parse(name, &number)) {
     case FNAME_LOG:
-        l = log_find(o, number);
-        /* a recovery copies what it still needs of a log into the next one */
-        if (s->open && l != NULL && l->last > o->flushed) {
+        /* while it recovers, copies are made that are not known to count yet */
+        if (s->open && log_last(o, number) > o->flushed) {
             broken(s, "it is removed, and holds what no durable table has", path);
         }
         log_forget(o, number);
@@ -173,7 +201,8 @@ static void on_event(void *arg, const struct simdisk *d, const struct simdisk_ev
     } else if (logs && simdisk_path_of(d, e->ino, path, sizeof path) &&
                strncmp(path, STORE_DIR "/", dir) == 0 &&
                fname_parse(path + dir, &number) == FNAME_LOG) {
-        log_forget(&s->order, number); /* an older one of that number, lost in a crash */
+        /* an older one of that number, lost in a crash; a recovery notes copies before it writes */
+        records_drop(&s->order, is_of_lost_log, number);
     }
 }
 
@@ -181,15 +210,16 @@ void storeorder_started(struct store *s)
 {
     s->order.manifest = 0;
     s->order.flushed = 0;
+    s->order.starts++;
 }
 
 void storeorder_init(struct store *s)
 {
-    buf_init(&s->order.logs, s->world.mem);
+    buf_init(&s->order.records, s->world.mem);
     simdisk_watch(s->host->disk, on_event, s);
 }
 
 void storeorder_release(struct store *s)
 {
-    buf_release(&s->order.logs);
+    buf_release(&s->order.records);
 }

@@ -18,9 +18,10 @@
 struct store;
 
 struct storeorder {
-    struct buf logs;   /* of what is known of each log */
-    uint64_t manifest; /* the one that counts; 0: none yet */
-    uint64_t flushed;  /* every change up to it is in its tables */
+    struct buf records; /* struct known_record: in logs, in the order of their writing */
+    uint64_t starts;    /* of processes */
+    uint64_t manifest;  /* the one that counts; 0: none yet */
+    uint64_t flushed;   /* every change up to it is in its tables */
 };
 
 void storeorder_init(struct store *s);
