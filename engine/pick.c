@@ -39,18 +39,6 @@ int pick_targets(const struct version *v, const struct tkv_options *o, uint64_t 
     return base;
 }
 
-uint64_t pick_debt(const struct version *v, const struct tkv_options *o)
-{
-    uint64_t targets[TKV_LEVELS];
-    int base = pick_targets(v, o, targets);
-    uint64_t debt = v->levels[0].count > o->level0_files ? v->levels[0].bytes : 0;
-    for (int level = base; level < LAST; level++) {
-        uint64_t bytes = v->levels[level].bytes;
-        debt += bytes > targets[level] ? bytes - targets[level] : 0;
-    }
-    return debt;
-}
-
 uint64_t pick_reads_limit(const struct version *v)
 {
     return READS_MIN + v->levels[0].bytes / READ_WORTH;

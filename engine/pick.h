@@ -43,8 +43,4 @@ int pick_targets(const struct version *v, const struct tkv_options *o,
  * to compact it, however few they are; two tables at least. */
 uint64_t pick_reads_limit(const struct version *v);
 
-/* Bytes that lie where they should not: what compactions still have to do, about. Writers are
- * slowed down by it. */
-uint64_t pick_debt(const struct version *v, const struct tkv_options *o);
-
 #endif

@@ -443,21 +443,11 @@ const struct table_info *table_info(const struct table *t)
     return &t->props.info;
 }
 
-const struct tablefmt_props *table_props(const struct table *t)
-{
-    return &t->props;
-}
-
 /* ---- asking ---- */
 
 uint64_t table_hash(struct slice key)
 {
     return filter_hash(key);
-}
-
-bool table_may_have(const struct table *t, struct slice key)
-{
-    return filter_may_have(&t->filter, filter_hash(key));
 }
 
 bool table_may_have_prefix(const struct table *t, struct slice prefix)

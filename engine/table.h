@@ -66,7 +66,6 @@ void table_unref(struct table *t); /* the last one closes the file */
 uint64_t table_memory(const struct table *t);               /* index, filter, tombs, properties */
 const struct tomb_set *table_tombs(const struct table *t);  /* NULL: none; borrowed from t */
 const struct table_info *table_info(const struct table *t); /* borrowed, slices too */
-const struct tablefmt_props *table_props(const struct table *t);
 
 struct table_hit {
     struct entry entry;  /* entry.key is the caller's key */
@@ -88,8 +87,6 @@ NODISCARD static inline enum status table_get(struct table *t, struct slice key,
     return table_get_hashed(t, key, table_hash(key), sequence, flags, hit, err);
 }
 
-/* The filter's answer: false is certain. */
-bool table_may_have(const struct table *t, struct slice key);
 /* Is there perhaps a key that starts with prefix? */
 bool table_may_have_prefix(const struct table *t, struct slice prefix);
 

@@ -119,10 +119,6 @@ static void pick__targets_grow_towards_the_last_level(void)
     EXPECT(t[LAST - 1] == 100000 && t[LAST - 2] == 10000 && t[LAST - 3] == 0);
     table(&b, 2, "a", "b", 10, 0); /* what is there keeps its level */
     EXPECT(pick_targets(apply(&b), &b.db.options, t) <= 2);
-    EXPECT(pick_debt(b.db.superversion->version, &b.db.options) == 0);
-    table(&b, 2, "c", "d", 100000, 0);
-    (void)apply(&b);
-    EXPECT(pick_debt(b.db.superversion->version, &b.db.options) >= 80000);
     bench_release(&b);
 }
 
