@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
 """Adds up meson test logs (testlog.json) by subtest, and prints one closing line.
 
-    tally.py [--label TEXT] [--allow-skips FILE] [--append FILE] LOG...
-    tally.py [--label TEXT] [--append FILE] --output FILE --status CODE
+    tally.py [--label TEXT] [--allow-skips FILE] [--append FILE] [--failures FILE] LOG...
+    tally.py [--label TEXT] [--append FILE] [--failures FILE] --output FILE --status CODE
     tally.py --sum FILE
 
 The second form reads what a script printed: its own closing line, or else TAP, or else the exit
-code alone counts as one test. A TAP program counts each of its tests; one that died or printed no plan counts one failure
-more; a test without TAP counts one. With --allow-skips a skip is a failure unless a line
-`regex : reason` of the file matches `<meson test> <subtest> <reason>`. --append adds the three
-numbers to a file as a line, which --sum adds up. Exit code: 0 nothing failed, 1 something did.
+code alone counts as one test. A TAP program counts each of its tests; one that died or printed no
+plan counts one failure more; a test without TAP counts one. With --allow-skips a skip is a failure
+unless a line `regex : reason` of the file matches `<meson test> <subtest> <reason>`. --append adds
+the three numbers to a file as a line, which --sum adds up; --failures adds what failed, and what it
+said, to another. Exit code: 0 nothing failed, 1 something did.
 """
 import argparse
 import json
@@ -115,6 +116,7 @@ def main():
     parser.add_argument('--label', default='')
     parser.add_argument('--allow-skips')
     parser.add_argument('--append')
+    parser.add_argument('--failures')
     parser.add_argument('--sum')
     parser.add_argument('--output')
     parser.add_argument('--status', type=int, default=0)
@@ -136,6 +138,9 @@ def main():
                 tally.add(json.loads(line))
     for note in tally.notes:
         print(note)
+    if args.failures and tally.notes:
+        with open(args.failures, 'a', encoding='utf-8') as out:
+            out.writelines(f'{args.label}: {note}\n' for note in tally.notes)
     if args.append:
         with open(args.append, 'a', encoding='utf-8') as out:
             out.write(f'{tally.passed} {tally.failed} {tally.skipped} {args.label}\n')
