@@ -13,8 +13,7 @@
 
 #include <stdint.h>
 
-#define RAFT_MEMBERS_MAX 64 /* voters and learners together; a configuration is a few KiB at most \
-                             */
+#define RAFT_MEMBERS_MAX 64 /* voters and learners together */
 
 /* What an entry is to consensus; its payload is the state machine's, but for configurations.
  * Values are on disk and on the wire. */
