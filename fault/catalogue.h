@@ -97,6 +97,15 @@ PLAN_KNOB(NET_SPURIOUS, "net_spurious", NODE_FAULT, 0, 1000000, 0, LOG(1000, 100
 PLAN_KNOB(NET_ACCEPT, "net_accept", NODE_FAULT, 0, 1000000, 0, LOG(10000, 300000), 250000, "accept finds no descriptor or no memory, and leaves the connection queued")
 PLAN_KNOB(BACKLOG, "backlog", NODE_SIZE, 1, 4096, 128, PICK(0, 1, 1, 2, 0, 4), 300000, "connections a listener queues")
 
+/* ---- between several hosts: worlds that have them draw these with plan_draw_net ---- */
+PLAN_KNOB(NET_PROFILE, "net_profile", NET_SIZE, 0, 3, 0, PICK(25, 40, 20, 15), 1000000, "latency of a link: 0 net_latency_us, 1 LAN, 2 WAN, 3 each link one of them")
+PLAN_KNOB(NET_BANDWIDTH, "net_bandwidth", NET_SIZE, 0, 10000000000, 0, LOG(100000, 100000000), 500000, "bytes a second of each directed link, 0 no limit")
+PLAN_KNOB(NET_LOSS, "net_loss", NET_FAULT, 0, 1000000, 0, LOG(30, 3000), 400000, "a packet is lost: sent again after 200 ms, 400 ms, ...")
+PLAN_KNOB(NET_OVERFLOW, "net_overflow", NET_FAULT, 0, 1000000, 0, LOG(30000, 1000000), 300000, "a connection that finds the accept queue full is there for the client alone")
+PLAN_KNOB(NET_OVERFLOW_ABORT, "net_overflow_abort", NET_SIZE, 0, 1, 0, PICK(70, 30), 1000000, "1: it is reset instead (tcp_abort_on_overflow)")
+PLAN_KNOB(NET_FLIP, "net_flip", NET_FAULT, 0, 1000000, 0, LOG(10, 1000), 200000, "a bit of bytes that arrive is flipped")
+PLAN_KNOB(NET_FLIP_MAX, "net_flip_max", NET_SIZE, 0, 1000000, 1000, FIX, 0, "flipped bits of a run")
+
 /* ---- clocks ---- */
 PLAN_KNOB(CLOCK_DRIFT, "clock_drift", FAULT, 0, 100000, 0, LOG(10, 50000), 500000, "rate of a host's clocks is off by up to this many ppm")
 PLAN_KNOB(WALL_STEP, "wall_step", NODE_FAULT, 0, 1000000, 0, LOG(10000, 500000), 300000, "the wall clock jumps before it is read")

@@ -14,10 +14,13 @@ enum class {
     CLASS_FAULT = 1,
     CLASS_NODE = 2,
     CLASS_STORE = 4,
+    CLASS_NET = 8, /* worlds of several hosts */
     NODE_SIZE = CLASS_NODE,
     NODE_FAULT = CLASS_NODE | CLASS_FAULT,
     STORE_SIZE = CLASS_STORE,
     STORE_FAULT = CLASS_STORE | CLASS_FAULT,
+    NET_SIZE = CLASS_NET,
+    NET_FAULT = CLASS_NET | CLASS_FAULT,
     SIZE = CLASS_NODE | CLASS_STORE,
     FAULT = CLASS_NODE | CLASS_STORE | CLASS_FAULT,
 };
@@ -240,6 +243,15 @@ void plan_draw(struct plan *p)
             plan_draw_one(p, knob, rows[k].on_ppm);
         } else {
             p->value[k] = rows[k].def;
+        }
+    }
+}
+
+void plan_draw_net(struct plan *p)
+{
+    for (int k = 0; k < PLAN_KNOBS; k++) {
+        if ((rows[k].class & CLASS_NET) != 0) {
+            plan_draw_one(p, (enum plan_knob)k, rows[k].on_ppm);
         }
     }
 }

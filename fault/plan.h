@@ -60,6 +60,8 @@ NODISCARD enum status plan_copy(const struct plan *from, struct plan *to);
 
 /* The swarm: every knob of p->world drawn for p->seed, the others at their defaults. */
 void plan_draw(struct plan *p);
+/* The knobs of a network between several hosts, which plan_draw leaves at their defaults. */
+void plan_draw_net(struct plan *p);
 /* One knob drawn for p->seed as though the catalogue gave it this on_ppm: for worlds that use knobs
  * which are never on by default. */
 void plan_draw_one(struct plan *p, enum plan_knob k, uint32_t on_ppm);

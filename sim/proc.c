@@ -34,13 +34,38 @@ void proc_trace(struct proc *p, enum trace_kind kind, const char *text, uint64_t
 
 /* ---- descriptors ---- */
 
-enum status proc_fd_new(struct proc *p, struct fd_entry entry, int *fd)
+static int lowest_fd(const struct proc *p)
 {
     int at = 0;
     while (at < p->fd_count && p->fds[at].kind != FD_FREE) {
         at++;
     }
-    if (at == FD_LIMIT) {
+    return at;
+}
+
+bool proc_fd_room(const struct proc *p)
+{
+    return lowest_fd(p) < p->fd_limit;
+}
+
+int proc_fds_open(const struct proc *p)
+{
+    int n = 0;
+    for (int i = 0; i < p->fd_count; i++) {
+        n += p->fds[i].kind != FD_FREE;
+    }
+    return n;
+}
+
+void proc_limit_fds(struct proc *p, int more)
+{
+    p->fd_limit = more < 0 ? FD_LIMIT : proc_fds_open(p) + more;
+}
+
+enum status proc_fd_new(struct proc *p, struct fd_entry entry, int *fd)
+{
+    int at = lowest_fd(p);
+    if (at >= p->fd_limit) {
         return ST_MFILE;
     }
     if (at == p->fd_count) {
@@ -162,6 +187,7 @@ struct proc *proc_start(struct host *h, const char *name, proc_main_fn *main, in
     p->argv = argv;
     p->user = user;
     p->env.vt = &simenv_vt;
+    p->fd_limit = FD_LIMIT;
     list_init(&p->tasks);
     list_init(&p->pollers);
     h->incarnations++;

@@ -47,6 +47,7 @@ struct proc {
     unsigned char fill;   /* what fresh memory holds */
     struct fd_entry *fds;
     int fd_count;
+    int fd_limit; /* descriptors below this one can be had */
     struct list pollers;
     struct chooser_stream random;
     struct chooser_stream heap_stream;
@@ -69,6 +70,10 @@ void proc_kill(struct proc *p);
 void proc_vanish(struct proc *p);
 /* As CK and proc_die do: it ends by its own fault. From inside; does not return. */
 _Noreturn void proc_die_now(struct proc *p, const char *why);
+
+/* RLIMIT_NOFILE: only so many more descriptors than are open now; a negative number lifts it. */
+void proc_limit_fds(struct proc *p, int more);
+int proc_fds_open(const struct proc *p);
 
 void proc_request_stop(struct proc *p); /* SIGTERM */
 void proc_pause(struct proc *p);        /* SIGSTOP */
@@ -95,6 +100,9 @@ static inline struct proc *proc_of(struct env *e)
 
 extern const struct env_vt simenv_vt;
 
+/* There is a free descriptor. As on Linux one is looked for first: what would have taken it stays
+ * as it is. */
+bool proc_fd_room(const struct proc *p);
 /* The lowest free descriptor. ST_MFILE at the limit. */
 enum status proc_fd_new(struct proc *p, struct fd_entry entry, int *fd);
 /* The entry of fd when it is of that kind, else NULL. */

@@ -1,33 +1,28 @@
-/* simconn.c - connections of the simulated network: handshake, delivery, reset. See simnet.h. */
+/* simconn.c - connections of the simulated network: delivery, retransmission, reset. See simnet.h.
+ *
+ * A half whose first segment is not taken, because its link drops it or nobody answers there, is
+ * stuck: it tries again after 400 ms, 800 ms and so on, until the user timeout. When the link heals
+ * it waits for its next try, drawn from what is left of that. What was delivered while the way back
+ * was cut counts as unacknowledged; after one retransmission timeout such a half is stuck too. */
 #include "base/ck.h"
 #include "env/env.h"
-#include "sim/latency.h"
 #include "sim/simnet_int.h"
 
 #include <string.h>
 
-#define NS_PER_US   1000u
-#define NS_PER_MS   1000000u
-#define NS_PER_S    1000000000u
-#define RTO_FIRST   (200u * (uint64_t)NS_PER_MS)
-#define RTO_LAST    (120u * (uint64_t)NS_PER_S)
-#define SYN_RETRY   (1u * (uint64_t)NS_PER_S)
-#define SYN_TIMEOUT (127u * (uint64_t)NS_PER_S)
-#define DATA_GIVEUP (924u * (uint64_t)NS_PER_S) /* about 15 retransmissions */
-
-uint64_t simnet_latency(struct simnet *n)
-{
-    struct world *w = n->world;
-    uint64_t ns = latency_draw(&n->time, plan_get(w->plan, PLAN_NET_LATENCY_US) * NS_PER_US);
-    return world_fault(w, &n->time, PLAN_NET_TAIL) ? latency_tail(&n->time, ns) : ns;
-}
+#define DATA_GIVEUP (924u * (uint64_t)1000000000) /* about 15 retransmissions */
 
 size_t simnet_buffer(const struct simnet *n)
 {
     return (size_t)plan_get(n->world->plan, PLAN_NET_BUFFER);
 }
 
-static void handshake_fire(struct timer *t);
+size_t simconn_room(const struct half *h)
+{
+    size_t cap = simnet_buffer(h->conn->net);
+    size_t used = h->fly.size + h->unacked;
+    return cap > used ? cap - used : 0;
+}
 
 static void half_fire(struct timer *t)
 {
@@ -40,14 +35,18 @@ struct simconn *simconn_new(struct simnet *n, struct simsock *client)
     c->net = n;
     c->id = ++n->ids;
     c->side[0] = client;
+    c->host[0] = client->host;
     for (int i = 0; i < 2; i++) {
         c->half[i].conn = c;
         c->half[i].from = i;
         c->half[i].timer.fire = half_fire;
         buf_init(&c->half[i].fly, n->world->mem);
         buf_init(&c->half[i].in, n->world->mem);
+        c->alive[i].conn = c;
+        c->alive[i].side = i;
+        c->alive[i].timer.fire = simalive_fire;
     }
-    c->handshake.fire = handshake_fire;
+    c->handshake.fire = simsyn_fire;
     list_insert(&n->conns, &c->link);
     return c;
 }
@@ -58,6 +57,7 @@ static void simconn_free(struct simconn *c)
     timers_remove(&w->sched.timers, &c->handshake);
     for (int i = 0; i < 2; i++) {
         timers_remove(&w->sched.timers, &c->half[i].timer);
+        timers_remove(&w->sched.timers, &c->alive[i].timer);
         buf_release(&c->half[i].fly);
         buf_release(&c->half[i].in);
         mem_release(w->mem, c->half[i].segments);
@@ -89,120 +89,56 @@ void simconn_settle(struct simconn *c)
     }
 }
 
-/* ---- the handshake ---- */
+/* ---- what a link does ---- */
 
-static struct host *host_at(struct world *w, struct host *from, const struct env_addr *a)
+void simconn_wire(struct simconn *c, struct host *server)
 {
-    if (a->family == 4 && a->ip[0] == 127) {
-        return from;
+    c->host[1] = server;
+    c->wire[0] = server != NULL ? simlink_between(c->net, c->host[0], server) : NULL;
+    c->wire[1] = server != NULL ? simlink_between(c->net, server, c->host[0]) : NULL;
+}
+
+enum simlink_mode simconn_passes(const struct half *h, size_t bytes)
+{
+    const struct simconn *c = h->conn;
+    const struct simlink_packet p = {.conn = c->id, .port = c->port, .bytes = bytes};
+    return simlink_judge(c->wire[h->from], &p);
+}
+
+bool simconn_ack_passes(const struct half *h)
+{
+    const struct simconn *c = h->conn;
+    const struct simlink_packet p = {.conn = c->id, .port = c->port, .ack = true};
+    return simlink_judge(c->wire[1 - h->from], &p) == SIMLINK_PASS;
+}
+
+/* It is stuck and a link is why: its next try comes some time after that link has healed. */
+static void look_again(struct half *h, struct simlink *l)
+{
+    struct world *w = l->net->world;
+    if (h->cut && h->timer.at != 0) {
+        uint64_t rto = simlink_rto(h->retries);
+        timers_set(&w->sched.timers, &h->timer, w->sched.now + 1 + choose(&l->time, rto));
     }
-    for (size_t i = 0; i < w->host_count; i++) {
-        const uint8_t ip[4] = {10, 0, 0, (uint8_t)w->hosts[i]->id};
-        if (a->family == 4 && memcmp(a->ip, ip, 4) == 0) {
-            return w->hosts[i];
+}
+
+void simconn_link_changed(struct simlink *l)
+{
+    struct simnet *n = l->net;
+    for (struct list *at = n->conns.next; at != &n->conns; at = at->next) {
+        struct simconn *c = LIST_ENTRY(at, struct simconn, link);
+        if (c->wire[0] != l && c->wire[1] != l) {
+            continue;
+        }
+        for (int i = 0; i < 2; i++) {
+            struct half *h = &c->half[i];
+            size_t bytes = h->head < h->count ? h->segments[h->head].bytes : 0;
+            if (simconn_passes(h, bytes) == SIMLINK_PASS && simconn_ack_passes(h)) {
+                look_again(h, l);
+            }
+            simalive_look(c, i);
         }
     }
-    return NULL;
-}
-
-/* The answer to the SYN sets out for the client. */
-static void answer(struct simconn *c, enum status st)
-{
-    struct world *w = c->net->world;
-    c->answered = true;
-    c->answer = st;
-    timers_set(&w->sched.timers, &c->handshake, w->sched.now + simnet_latency(c->net));
-}
-
-static void syn_lost(struct simconn *c)
-{
-    struct world *w = c->net->world;
-    uint64_t limit = c->side[0]->user_timeout_ns > 0 ? c->side[0]->user_timeout_ns : SYN_TIMEOUT;
-    if (w->sched.now - c->syn_first >= limit) {
-        simsock_break(c->side[0], ST_TIMEOUT);
-        simconn_settle(c);
-        return;
-    }
-    uint64_t wait = SYN_RETRY << (c->syns < 6 ? c->syns : 6);
-    c->syns++;
-    timers_set(&w->sched.timers, &c->handshake, w->sched.now + wait);
-}
-
-/* A SYN is at the door of the server's machine. */
-static void syn_arrives(struct simconn *c)
-{
-    struct simnet *n = c->net;
-    struct simsock *client = c->side[0];
-    struct host *h = host_at(n->world, client->host, &client->remote);
-    if (h == NULL) {
-        answer(c, ST_UNREACH);
-        return;
-    }
-    if (!h->up) {
-        syn_lost(c);
-        return;
-    }
-    struct simsock *listener = simnet_listener(n, h, &client->remote);
-    if (listener == NULL) {
-        answer(c, ST_REFUSED);
-        return;
-    }
-    if (listener->queued_count > listener->backlog) { /* Linux queues one more than asked for */
-        syn_lost(c);
-        return;
-    }
-    struct simsock *s = simsock_new(n, h, SOCK_OPEN);
-    s->local = client->remote;
-    s->remote = client->local;
-    s->conn = c;
-    s->side = 1;
-    c->side[1] = s;
-    list_insert(&listener->queue, &s->queue_link);
-    listener->queued_count++;
-    simsock_notify(listener, ENV_IN);
-    answer(c, ST_OK);
-}
-
-static void handshake_fire(struct timer *t)
-{
-    struct simconn *c = LIST_ENTRY(t, struct simconn, handshake);
-    struct simsock *client = c->side[0];
-    if (!c->answered) {
-        if (side_over(client) || client->state != SOCK_CONNECTING) {
-            simconn_settle(c); /* gave up before its SYN arrived */
-            return;
-        }
-        syn_arrives(c);
-        return;
-    }
-    if (client->never && c->answer == ST_OK) {
-        simconn_send(&c->half[0], 0, false, true); /* nobody waits for that answer any more */
-    }
-    if (client->gone || client->state != SOCK_CONNECTING) {
-        simconn_settle(c);
-        return;
-    }
-    if (!client->owned) {
-        if (c->answer == ST_OK) {
-            simconn_send(&c->half[0], 0, false, true); /* closed meanwhile: its kernel says so */
-        }
-        simconn_settle(c);
-        return;
-    }
-    if (c->answer == ST_OK) {
-        client->state = SOCK_OPEN;
-        simsock_notify(client, SIMSOCK_ALL);
-    } else {
-        simsock_break(client, c->answer);
-    }
-    simconn_settle(c);
-}
-
-void simconn_connect(struct simconn *c)
-{
-    struct world *w = c->net->world;
-    c->syn_first = w->sched.now;
-    timers_set(&w->sched.timers, &c->handshake, w->sched.now + simnet_latency(c->net));
 }
 
 /* ---- bytes ---- */
@@ -214,22 +150,34 @@ void simsock_break(struct simsock *s, enum status why)
     simsock_notify(s, SIMSOCK_ALL);
 }
 
-void simconn_send(struct half *h, size_t bytes, bool fin, bool rst)
+/* For one more segment: those that are done give up their places once they are half of all. */
+static void make_room(struct half *h)
 {
-    struct world *w = h->conn->net->world;
-    if (h->head == h->count) {
+    if (h->head * 2 >= h->count && h->head > 0) {
+        h->count -= h->head;
+        memmove(h->segments, h->segments + h->head, h->count * sizeof *h->segments);
         h->head = 0;
-        h->count = 0;
     }
     if (h->count == h->cap) {
         h->cap = h->cap == 0 ? 8 : h->cap * 2;
-        h->segments = mem_resize(w->mem, h->segments, h->cap * sizeof *h->segments);
+        h->segments =
+            mem_resize(h->conn->net->world->mem, h->segments, h->cap * sizeof *h->segments);
+        CK(h->segments != NULL);
     }
-    uint64_t when = w->sched.now + simnet_latency(h->conn->net);
-    h->last_when = when > h->last_when ? when : h->last_when;
-    h->segments[h->count++] =
-        (struct segment){.when = h->last_when, .bytes = bytes, .fin = fin, .rst = rst};
-    if (h->timer.at == 0 && (h->head + 1 == h->count || rst)) {
+}
+
+void simconn_send(struct half *h, size_t bytes, bool fin, bool rst)
+{
+    struct world *w = h->conn->net->world;
+    make_room(h);
+    struct segment g = {.bytes = bytes, .fin = fin, .rst = rst};
+    simlink_send(h->conn->net, simconn_link(h), &g);
+    g.when = g.when > h->last_when ? g.when : h->last_when;
+    h->last_when = g.when;
+    h->segments[h->count++] = g;
+    bool first = h->head + 1 == h->count;
+    bool idle = h->unacked > 0 && h->retries == 0 && first && h->timer.when > g.when;
+    if ((h->timer.at == 0 && (first || rst)) || idle) {
         timers_set(&w->sched.timers, &h->timer, h->last_when);
     }
 }
@@ -237,6 +185,9 @@ void simconn_send(struct half *h, size_t bytes, bool fin, bool rst)
 static void drop_segments(struct half *h)
 {
     h->head = h->count;
+    h->unacked = 0;
+    h->deaf_since = 0;
+    h->cut = false;
     buf_clear(&h->fly);
     timers_remove(&h->conn->net->world->sched.timers, &h->timer);
 }
@@ -264,8 +215,20 @@ static void reset_arrives(struct half *h)
     simsock_break(to, half_closed ? ST_PIPE : ST_RESET);
 }
 
-/* The receiver's machine does not answer: try again later, or give up. */
-static void unanswered(struct half *h)
+/* The writer learns that all of it arrived. */
+static void acknowledged(struct half *h)
+{
+    struct simsock *writer = h->conn->side[h->from];
+    h->unacked = 0;
+    h->deaf_since = 0;
+    if (writer != NULL && writer->wants_room) {
+        writer->wants_room = false;
+        simsock_notify(writer, ENV_OUT);
+    }
+}
+
+/* Nobody answers for it: try again later, or give up, for that reason. */
+static void unanswered(struct half *h, enum status why)
 {
     struct world *w = h->conn->net->world;
     struct simsock *from = h->conn->side[h->from];
@@ -274,16 +237,46 @@ static void unanswered(struct half *h)
         return;
     }
     if (h->retries++ == 0) {
-        h->lost_since = w->sched.now;
+        h->lost_since = h->deaf_since != 0 ? h->deaf_since : w->sched.now;
     }
     uint64_t limit = from->user_timeout_ns > 0 ? from->user_timeout_ns : DATA_GIVEUP;
     if (w->sched.now - h->lost_since >= limit) {
         drop_segments(h);
-        simsock_break(from, ST_TIMEOUT);
+        from->forgot = true;
+        simsock_break(from, why);
         return;
     }
-    uint64_t rto = RTO_FIRST << (h->retries < 10 ? h->retries : 10);
-    timers_set(&w->sched.timers, &h->timer, w->sched.now + (rto < RTO_LAST ? rto : RTO_LAST));
+    uint64_t wait = simlink_rto(h->retries);
+    uint64_t left = limit - (w->sched.now - h->lost_since);
+    bool clamp = from->user_timeout_ns > 0 && left < wait; /* Linux looks at its end too */
+    timers_set(&w->sched.timers, &h->timer, w->sched.now + (clamp ? left : wait));
+}
+
+/* A link takes what this half sends, or what would acknowledge it. */
+static void cut_off(struct half *h, enum simlink_mode mode)
+{
+    struct simsock *from = h->conn->side[h->from];
+    bool reset = h->head < h->count && h->segments[h->count - 1].rst;
+    h->cut = true;
+    if (mode == SIMLINK_RESET || reset) { /* a RST is not sent twice */
+        drop_segments(h);
+        if (from != NULL && !from->gone) {
+            from->forgot = true;
+        }
+        if (from != NULL && !from->gone && from->state == SOCK_OPEN && !simsock_over(from)) {
+            drop_segments(&h->conn->half[1 - h->from]);
+            simsock_break(from, ST_RESET);
+        }
+        return;
+    }
+    unanswered(h, mode == SIMLINK_REJECT ? ST_UNREACH : ST_TIMEOUT);
+}
+
+/* What was delivered while the way back is cut is sent again, and that in vain. */
+static bool deaf(const struct half *h)
+{
+    uint64_t now = h->conn->net->world->sched.now;
+    return h->deaf_since != 0 && now - h->deaf_since >= SIMLINK_RTO_FIRST;
 }
 
 /* The kernel of a machine that knows nothing of this connection answers with RST. */
@@ -302,9 +295,11 @@ static bool take_segment(struct half *h, struct simsock *to)
     struct segment *g = &h->segments[h->head];
     size_t room = simnet_buffer(n) > h->in.size ? simnet_buffer(n) - h->in.size : 0;
     size_t bytes = g->bytes < room ? g->bytes : room;
+    h->conn->heard[1 - h->from] = n->world->sched.now;
     if (bytes > 0) {
         enum status st = buf_append(&h->in, h->fly.data, bytes);
         CK(st == ST_OK);
+        simlink_arrived(simconn_link(h), (unsigned char *)h->in.data + h->in.size - bytes, bytes);
         buf_consume(&h->fly, bytes);
         g->bytes -= bytes;
         struct trace_event e = {.time = n->world->sched.now,
@@ -314,10 +309,11 @@ static bool take_segment(struct half *h, struct simsock *to)
                                 .c = (uint64_t)h->from};
         trace_add(&n->world->trace, &e);
         simsock_notify(to, ENV_IN);
-        struct simsock *writer = h->conn->side[h->from];
-        if (writer != NULL && writer->wants_room) {
-            writer->wants_room = false;
-            simsock_notify(writer, ENV_OUT);
+        h->unacked += bytes;
+        if (simconn_ack_passes(h)) {
+            acknowledged(h);
+        } else if (h->deaf_since == 0) {
+            h->deaf_since = n->world->sched.now;
         }
     }
     if (g->bytes > 0) {
@@ -346,37 +342,151 @@ static bool reset_due(struct half *h)
     return last->rst && last->when <= w->sched.now;
 }
 
+/* The other machine has no such connection (any more). */
+static bool is_unknown(const struct half *h, const struct simsock *to)
+{
+    const struct segment *g = &h->segments[h->head];
+    if (to == NULL) {
+        return !h->conn->ghost;
+    }
+    bool waiting = !list_empty(&to->queue_link); /* not accepted yet */
+    return to->gone || (!to->owned && !waiting && g->bytes > 0) ||
+           (to->forgot && (g->bytes > 0 || g->fin));
+}
+
+/* A RST that meets a cut is lost, and with it what its sender knew. */
+static void reset_lost(struct half *h)
+{
+    struct simsock *from = h->conn->side[h->from];
+    if (from != NULL) {
+        from->forgot = true;
+    }
+    h->head++;
+}
+
+enum taken { TAKEN, NOT_NOW, THE_END };
+
+/* What becomes of the first segment, which is due. */
+static enum taken first_segment(struct half *h)
+{
+    struct simconn *c = h->conn;
+    struct segment *g = &h->segments[h->head];
+    enum simlink_mode mode = simconn_passes(h, g->bytes);
+    if (g->rst) {
+        if (mode != SIMLINK_PASS) {
+            reset_lost(h);
+            return TAKEN;
+        }
+        reset_arrives(h);
+        return THE_END;
+    }
+    if (mode != SIMLINK_PASS || deaf(h)) {
+        cut_off(h, mode);
+        return NOT_NOW;
+    }
+    if (c->ghost) {
+        simsyn_ghost_retry(c);
+    }
+    struct simsock *to = c->side[1 - h->from];
+    bool up = to != NULL ? to->host->up : c->host[1] != NULL && c->host[1]->up && !c->ghost;
+    if (!up) {
+        unanswered(h, ST_TIMEOUT);
+        return NOT_NOW;
+    }
+    if (is_unknown(h, to)) {
+        if (simconn_passes(&c->half[1 - h->from], 0) != SIMLINK_PASS) {
+            cut_off(h, SIMLINK_DROP); /* the RST would not get through */
+            return NOT_NOW;
+        }
+        unknown_here(h);
+        return THE_END;
+    }
+    if (take_segment(h, to)) {
+        return TAKEN;
+    }
+    if (!reset_due(h)) {
+        return NOT_NOW; /* zero window: a read asks again */
+    }
+    reset_arrives(h);
+    return THE_END;
+}
+
+/* Nothing is left to send, but the writer may not know: it sends again what it has no answer to. */
+static void await_ack(struct half *h)
+{
+    if (h->unacked == 0) {
+        h->retries = 0;
+        h->cut = false;
+    } else if (simconn_ack_passes(h) && simconn_passes(h, 0) == SIMLINK_PASS) {
+        acknowledged(h);
+        await_ack(h);
+    } else if (!deaf(h)) {
+        struct world *w = h->conn->net->world;
+        timers_set(&w->sched.timers, &h->timer, h->deaf_since + SIMLINK_RTO_FIRST);
+    } else {
+        cut_off(h, SIMLINK_DROP);
+    }
+}
+
 void simconn_deliver(struct half *h)
 {
     struct simconn *c = h->conn;
     struct world *w = c->net->world;
+    if (h->unacked > 0 && simconn_ack_passes(h)) {
+        acknowledged(h);
+    }
     while (h->head < h->count && h->segments[h->head].when <= w->sched.now) {
-        struct simsock *to = c->side[1 - h->from];
-        if (h->segments[h->head].rst) {
-            reset_arrives(h);
-            break;
-        }
-        if (to == NULL || !to->host->up) {
-            unanswered(h);
+        enum taken taken = first_segment(h);
+        if (taken == NOT_NOW) {
             simconn_settle(c);
             return;
         }
-        bool waiting = !list_empty(&to->queue_link); /* not accepted yet */
-        if (to->gone || (!to->owned && !waiting && h->segments[h->head].bytes > 0)) {
-            unknown_here(h);
-            break;
-        }
-        if (!take_segment(h, to)) {
-            if (!reset_due(h)) {
-                return; /* zero window: a read asks again */
-            }
-            reset_arrives(h);
+        if (taken == THE_END) {
             break;
         }
     }
-    h->retries = 0;
     if (h->head < h->count) {
+        h->retries = 0;
+        h->cut = false;
         timers_set(&w->sched.timers, &h->timer, h->segments[h->head].when);
+    } else {
+        await_ack(h);
     }
     simconn_settle(c);
+}
+
+/* ---- machines ---- */
+
+/* What its kernel had not sent for good is gone with it. */
+static void unsent_is_gone(struct half *h)
+{
+    struct world *w = h->conn->net->world;
+    size_t keep = h->head;
+    size_t bytes = 0;
+    while (keep < h->count && !h->cut &&
+           h->segments[keep].sent + h->segments[keep].late <= w->sched.now) {
+        bytes += h->segments[keep].bytes;
+        keep++;
+    }
+    if (keep == h->head) {
+        drop_segments(h);
+    } else if (keep < h->count) {
+        h->count = keep;
+        h->fly.size = bytes;
+    }
+}
+
+void simconn_host_changed(struct simnet *n, const struct host *h)
+{
+    for (struct list *l = n->conns.next; l != &n->conns; l = l->next) {
+        struct simconn *c = LIST_ENTRY(l, struct simconn, link);
+        for (int i = 0; i < 2; i++) {
+            if (c->host[i] == h && !h->up) {
+                unsent_is_gone(&c->half[i]);
+            }
+            if (c->host[1 - i] == h) {
+                simalive_look(c, i);
+            }
+        }
+    }
 }

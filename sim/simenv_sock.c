@@ -41,7 +41,7 @@ enum status simenv_sock_accept(struct env *e, int listener, int *fd, struct env_
         return ST_BADFD;
     }
     struct simsock *s;
-    enum status st = simsock_accept(p, l, &s, peer);
+    enum status st = proc_fd_room(p) ? simsock_accept(p, l, &s, peer) : ST_MFILE;
     if (st == ST_OK) {
         st = sock_fd(p, s, fd);
     }
@@ -56,11 +56,10 @@ enum status simenv_sock_connect(struct env *e, const struct env_addr *addr, int 
 {
     struct proc *p = proc_of(e);
     struct simsock *s;
-    enum status st = simsock_connect(p, addr, &s);
-    enum status fd_st = sock_fd(p, s, fd);
-    st = fd_st != ST_OK ? fd_st : st;
+    enum status st = proc_fd_room(p) ? simsock_connect(p, addr, &s) : ST_MFILE;
+    enum status fd_st = st == ST_INPROGRESS ? sock_fd(p, s, fd) : st;
     proc_trace(p, TRACE_CONNECT, "", fd_st == ST_OK ? (uint64_t)*fd : 0, addr->port, 0, fd_st);
-    return st;
+    return fd_st == ST_OK ? st : fd_st;
 }
 
 enum status simenv_sock_error(struct env *e, int fd)

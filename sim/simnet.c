@@ -6,9 +6,8 @@
 
 #include <string.h>
 
-#define PORT_FIRST 32768
-#define PORT_LAST  60999
-#define NS_PER_MS  1000000u
+#define NS_PER_MS 1000000u
+#define NS_PER_S  1000000000u
 
 struct simnet *simnet_new(struct world *w)
 {
@@ -17,6 +16,7 @@ struct simnet *simnet_new(struct world *w)
     list_init(&n->socks);
     list_init(&n->conns);
     chooser_stream_init(&n->time, &w->chooser, CHOOSE_NET_TIME, 0);
+    chooser_stream_init(&n->fault, &w->chooser, CHOOSE_NET_FAULT, 0);
     return n;
 }
 
@@ -58,6 +58,7 @@ void simnet_free(struct simnet *n)
                 list_remove(&c->side[i]->queue_link);
             }
             timers_remove(&n->world->sched.timers, &c->half[i].timer);
+            timers_remove(&n->world->sched.timers, &c->alive[i].timer);
         }
         timers_remove(&n->world->sched.timers, &c->handshake);
         simconn_settle(c);
@@ -65,6 +66,7 @@ void simnet_free(struct simnet *n)
     while (!list_empty(&n->socks)) {
         simsock_free(LIST_ENTRY(n->socks.next, struct simsock, link));
     }
+    simlink_free_all(n);
     mem_release(n->world->mem, n);
 }
 
@@ -79,11 +81,31 @@ void simnet_host_down(struct simnet *n, struct host *h)
             s->owned = false;
         }
     }
+    simconn_host_changed(n, h);
     for (struct list *l = n->conns.next; l != &n->conns;) {
         struct simconn *c = LIST_ENTRY(l, struct simconn, link);
         l = l->next;
         simconn_settle(c);
     }
+}
+
+void simnet_host_up(struct simnet *n, struct host *h)
+{
+    simconn_host_changed(n, h);
+}
+
+uint64_t simnet_conn_between(struct simnet *n, const struct host *a, const struct host *b, size_t i)
+{
+    for (struct list *l = n->conns.next; l != &n->conns; l = l->next) {
+        const struct simconn *c = LIST_ENTRY(l, struct simconn, link);
+        bool theirs = (c->host[0] == a && c->host[1] == b) || (c->host[0] == b && c->host[1] == a);
+        bool stands = c->side[0]->state == SOCK_OPEN && c->side[0]->owned && c->side[1] != NULL &&
+                      c->side[1]->state == SOCK_OPEN && c->side[1]->owned;
+        if (theirs && stands && i-- == 0) {
+            return c->id;
+        }
+    }
+    return 0;
 }
 
 /* ---- making connections ---- */
@@ -99,7 +121,9 @@ static void host_addr(const struct host *h, struct env_addr *a)
     a->family = 4;
     memset(a->ip, 0, sizeof a->ip);
     a->ip[0] = 10;
-    a->ip[3] = (uint8_t)h->id;
+    a->ip[1] = (uint8_t)(h->address >> 16);
+    a->ip[2] = (uint8_t)(h->address >> 8);
+    a->ip[3] = (uint8_t)h->address;
 }
 
 static bool is_loopback(const struct env_addr *a)
@@ -138,15 +162,32 @@ static bool port_taken(struct simnet *n, const struct host *h, uint16_t port)
     return simnet_listener(n, h, &any) != NULL;
 }
 
-static uint16_t port_new(struct simnet *n, struct host *h)
+/* A connection from there to the same place has it. */
+static bool pair_taken(struct simnet *n, const struct host *h, uint16_t port,
+                       const struct env_addr *remote)
 {
-    for (;;) {
-        uint16_t port = h->port_next;
-        h->port_next = port == PORT_LAST ? PORT_FIRST : (uint16_t)(port + 1);
-        if (!port_taken(n, h, port)) {
+    for (struct list *l = n->conns.next; l != &n->conns; l = l->next) {
+        const struct simsock *s = LIST_ENTRY(l, struct simconn, link)->side[0];
+        if (s->host == h && !s->gone && s->local.port == port && s->remote.port == remote->port &&
+            memcmp(s->remote.ip, remote->ip, sizeof remote->ip) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A free ephemeral port, for a connection to `remote` or (NULL) a listener; 0: there is none. */
+static uint16_t port_new(struct simnet *n, struct host *h, const struct env_addr *remote)
+{
+    for (unsigned tries = 0; tries < h->port_span; tries++) {
+        unsigned at = (unsigned)(h->port_next - SIMNET_PORT_FIRST) % h->port_span;
+        uint16_t port = (uint16_t)(SIMNET_PORT_FIRST + at);
+        h->port_next = (uint16_t)(SIMNET_PORT_FIRST + (at + 1) % h->port_span);
+        if (!port_taken(n, h, port) && (remote == NULL || !pair_taken(n, h, port, remote))) {
             return port;
         }
     }
+    return 0;
 }
 
 enum status simsock_listen(struct proc *owner, const struct env_addr *addr, int backlog,
@@ -155,7 +196,9 @@ enum status simsock_listen(struct proc *owner, const struct env_addr *addr, int 
     struct simnet *n = owner->world->net;
     struct host *h = owner->host;
     struct env_addr local = *addr;
-    bool own = addr->family == 4 && addr->ip[0] == 10 && addr->ip[3] == h->id;
+    struct env_addr mine = {.port = 0};
+    host_addr(h, &mine);
+    bool own = addr->family == 4 && memcmp(addr->ip, mine.ip, sizeof mine.ip) == 0;
     if (backlog < 1) {
         return ST_INVAL;
     }
@@ -166,7 +209,10 @@ enum status simsock_listen(struct proc *owner, const struct env_addr *addr, int 
         return ST_ADDRUSE;
     }
     if (local.port == 0) {
-        local.port = port_new(n, h);
+        local.port = port_new(n, h, NULL);
+    }
+    if (local.port == 0) {
+        return ST_ADDRUSE;
     }
     struct simsock *s = simsock_new(n, h, SOCK_LISTENING);
     uint64_t limit = plan_get(owner->world->plan, PLAN_BACKLOG);
@@ -227,9 +273,13 @@ enum status simsock_connect(struct proc *owner, const struct env_addr *addr, str
     } else {
         host_addr(owner->host, &s->local);
     }
-    s->local.port = port_new(n, owner->host);
+    s->local.port = port_new(n, owner->host, &s->remote);
+    if (s->local.port == 0) {
+        simsock_free(s);
+        return ST_UNREACH; /* what EADDRNOTAVAIL is */
+    }
     s->conn = simconn_new(n, s);
-    simconn_connect(s->conn);
+    simsyn_start(s->conn);
     *sock = s;
     return ST_INPROGRESS;
 }
@@ -336,8 +386,7 @@ enum status simsock_write(struct proc *owner, struct simsock *s, const struct en
         return st;
     }
     struct half *out = &s->conn->half[s->side];
-    size_t cap = simnet_buffer(s->net);
-    size_t room = cap > out->fly.size ? cap - out->fly.size : 0;
+    size_t room = simconn_room(out);
     s->wants_room = s->wants_room || room < total;
     if (room == 0) {
         return ST_AGAIN;
@@ -381,6 +430,12 @@ enum status simsock_option(struct simsock *s, enum env_sockopt option, int value
 {
     if (option == ENV_OPT_USER_TIMEOUT_MS) {
         s->user_timeout_ns = (uint64_t)value * NS_PER_MS;
+    }
+    if (option == ENV_OPT_KEEPALIVE_S) {
+        s->keepalive_ns = (uint64_t)value * NS_PER_S;
+        if (s->conn != NULL) {
+            simalive_look(s->conn, s->side);
+        }
     }
     if (option == ENV_OPT_SEND_BUFFER) {
         simsock_notify(s, ENV_OUT); /* Linux takes it for new room, and tells */

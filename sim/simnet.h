@@ -14,6 +14,9 @@
 #include "env/env.h"
 #include "sim/world.h"
 
+#define SIMNET_PORT_FIRST 32768 /* ephemeral, as Linux has them */
+#define SIMNET_PORT_SPAN  28232
+
 struct simsock;
 struct simpoller;
 
@@ -22,6 +25,13 @@ void simnet_free(struct simnet *n);
 
 /* Every socket of the host is gone without a word (power loss). */
 void simnet_host_down(struct simnet *n, struct host *h);
+/* Its machine answers again. */
+void simnet_host_up(struct simnet *n, struct host *h);
+
+/* The id of the i-th connection, oldest first, that one of these hosts made to the other and that
+ * neither side has closed; 0: there is none. */
+uint64_t simnet_conn_between(struct simnet *n, const struct host *a, const struct host *b,
+                             size_t i);
 
 /* As the Env calls of the same name; `owner` draws the faults. */
 enum status simsock_listen(struct proc *owner, const struct env_addr *addr, int backlog,

@@ -4,7 +4,11 @@
 
 #include "base/buf.h"
 #include "sim/proc.h"
+#include "sim/simlink.h"
 #include "sim/simnet.h"
+
+#define SIMLINK_RTO_FIRST 200000000u
+#define SIMLINK_RTO_LAST  120000000000u
 
 enum sock_state {
     SOCK_LISTENING,
@@ -15,7 +19,10 @@ enum sock_state {
 
 /* A run of bytes on its way, or the end of the stream. */
 struct segment {
-    uint64_t when; /* arrives then */
+    uint64_t when; /* arrives then: sent + late + lag, or with the one before it */
+    uint64_t sent; /* the link has let its last byte through */
+    uint64_t late; /* sent again so much later, for it was lost */
+    uint64_t lag;  /* on its way for so long */
     size_t bytes;  /* of half.fly */
     bool fin;
     bool rst;
@@ -36,7 +43,17 @@ struct half {
     bool fin_in;         /* the receiver has seen the end */
     unsigned retries;    /* of a segment that nobody takes */
     uint64_t lost_since; /* when that began */
-    struct timer timer;  /* the next arrival */
+    bool cut;            /* a link is why */
+    size_t unacked;      /* bytes that arrived; the writer does not know */
+    uint64_t deaf_since; /* the first of them; 0: none */
+    struct timer timer;  /* the next arrival, or the next try */
+};
+
+/* When this side's keepalive gives up; armed only while it does not hear the other. */
+struct simalive {
+    struct simconn *conn;
+    int side;
+    struct timer timer;
 };
 
 struct simconn {
@@ -44,11 +61,19 @@ struct simconn {
     uint64_t id;
     struct simsock *side[2]; /* 0 connected to 1; NULL once it is freed or not there yet */
     struct half half[2];     /* half[s] carries what side s writes */
+    struct simlink *wire[2]; /* that it takes; NULL within a host */
+    struct host *host[2];
+    uint16_t port;     /* of the listener */
+    uint64_t heard[2]; /* when side s last heard of the other */
+    struct simalive alive[2];
     struct timer handshake;
     unsigned syns; /* sent */
     uint64_t syn_first;
     bool answered; /* the handshake timer carries the answer */
     enum status answer;
+    bool from_host; /* the answer comes from the other host, not from a router on the way */
+    bool ghost;     /* the client is connected, and no listener's queue has room for it */
+    uint64_t ghost_since;
     struct list link; /* in net.conns */
 };
 
@@ -63,9 +88,11 @@ struct simsock {
     struct env_addr local, remote;
     struct simconn *conn; /* not for listeners */
     int side;
+    bool forgot;     /* dead, and the other side was not told: what it sends is answered with RST */
     bool never;      /* dead, and it never was connected: its end is no end of a stream */
     bool wants_room; /* a write, or a poll, found none: room that comes is news */
     uint64_t user_timeout_ns;
+    uint64_t keepalive_ns; /* 0: off */
     /* listeners */
     int backlog;
     int queued_count;
@@ -75,12 +102,48 @@ struct simsock {
     struct list link;     /* in net.socks */
 };
 
+struct simlink_numbered {
+    uint64_t id;
+    struct simlink_cut cut;
+};
+
+struct simlink {
+    struct simnet *net;
+    const struct host *from, *to;
+    struct simlink_profile profile;
+    struct chooser_stream time;
+    struct simlink_numbered *cuts; /* in force */
+    size_t cut_count;
+    uint64_t clog;    /* bytes a second; 0: none */
+    uint64_t free_at; /* all that was written is sent by then */
+    uint64_t flips_due;
+    uint64_t delivered, lost, flipped;
+};
+
+struct simlink_row {
+    struct simlink **to; /* by the receiver's id; NULL: never asked for */
+    size_t count;
+};
+
 struct simnet {
     struct world *world;
     struct list socks;
     struct list conns;
     uint64_t ids;
     struct chooser_stream time;
+    struct chooser_stream fault;
+    struct simlink_row *rows; /* by the sender's id */
+    size_t row_count;
+    uint64_t cut_ids;
+    uint64_t flips; /* so far */
+};
+
+/* What a cut judges a packet by. */
+struct simlink_packet {
+    uint64_t conn;
+    uint16_t port;
+    size_t bytes;
+    bool ack; /* and nothing else */
 };
 
 struct interest {
@@ -127,9 +190,47 @@ void simconn_send(struct half *h, size_t bytes, bool fin, bool rst);
 void simconn_deliver(struct half *h);
 /* The connection is dead for this side, for this reason. */
 void simsock_break(struct simsock *s, enum status why);
-/* Sends the first SYN. */
-void simconn_connect(struct simconn *c);
-uint64_t simnet_latency(struct simnet *n);
+/* That machine lost its power, or has it again. */
+void simconn_host_changed(struct simnet *n, const struct host *h);
+/* Its first SYN sets out. */
+void simsyn_start(struct simconn *c);
+void simsyn_fire(struct timer *t);
+/* A client that nobody serves sends something: whoever could, looks again. */
+void simsyn_ghost_retry(struct simconn *c);
 size_t simnet_buffer(const struct simnet *n);
+struct host *simnet_host_at(struct world *w, struct host *from, const struct env_addr *a);
+/* Bytes that this side may write now. */
+size_t simconn_room(const struct half *h);
+/* Both sides are known now, or have changed. */
+void simconn_wire(struct simconn *c, struct host *server);
+/* How a packet of this half fares; an ack of what the half brings goes the other way. */
+enum simlink_mode simconn_passes(const struct half *h, size_t bytes);
+bool simconn_ack_passes(const struct half *h);
+
+/* ---- simalive.c ---- */
+/* Something changed for that side: its keepalive begins to count, or to hope again. */
+void simalive_look(struct simconn *c, int side);
+void simalive_fire(struct timer *t);
+
+/* ---- simlink.c ---- */
+/* The link; NULL within a host. */
+struct simlink *simlink_between(struct simnet *n, const struct host *from, const struct host *to);
+void simlink_free_all(struct simnet *n);
+enum simlink_mode simlink_judge(const struct simlink *l, const struct simlink_packet *p);
+/* Says when a segment arrives; g->bytes is set. l may be NULL, here and below. */
+void simlink_send(struct simnet *n, struct simlink *l, struct segment *g);
+/* When a packet without bytes of the stream arrives that is sent now. */
+uint64_t simlink_packet(struct simnet *n, struct simlink *l);
+bool simlink_lost(struct simlink *l); /* draws whether a packet is */
+/* These bytes are in the receiver's buffer now. */
+void simlink_arrived(struct simlink *l, unsigned char *data, size_t bytes);
+/* The k-th retransmission timeout. */
+uint64_t simlink_rto(unsigned k);
+/* The link has other cuts now: whoever waits on it looks again. */
+void simconn_link_changed(struct simlink *l);
+static inline struct simlink *simconn_link(const struct half *h)
+{
+    return h->conn->wire[h->from];
+}
 
 #endif

@@ -25,7 +25,7 @@ unsigned simsock_ready(const struct simsock *s)
     if (in->in.size > 0 || in->fin_in) {
         ready |= ENV_IN;
     }
-    if (out->fin_sent || out->fly.size < simnet_buffer(s->net)) {
+    if (out->fin_sent || simconn_room(out) > 0) {
         ready |= ENV_OUT;
     }
     if (in->fin_in && out->fin_sent) {

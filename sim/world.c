@@ -103,8 +103,10 @@ struct host *world_host(struct world *w, struct simdisk *disk)
     w->hosts[w->host_count++] = h;
     h->world = w;
     h->id = (uint32_t)w->host_count;
+    h->address = h->id;
     h->up = true;
-    h->port_next = 32768;
+    h->port_next = SIMNET_PORT_FIRST;
+    h->port_span = SIMNET_PORT_SPAN;
     chooser_stream_init(&h->clock, &w->chooser, CHOOSE_CLOCK, h->id);
     chooser_stream_init(&h->disk_time, &w->chooser, CHOOSE_DISK_TIME, h->id);
     chooser_stream_init(&h->disk_fault, &w->chooser, CHOOSE_DISK_FAULT, h->id);
@@ -274,4 +276,5 @@ void host_power_off_to(struct host *h, struct simdisk *disk)
 void host_power_on(struct host *h)
 {
     h->up = true;
+    simnet_host_up(h->world->net, h);
 }

@@ -37,7 +37,8 @@ enum disk_op {
 /* A machine: what survives the death of its processes. */
 struct host {
     struct world *world;
-    uint32_t id; /* from 1; its address is 10.0.0.id */
+    uint32_t id;      /* from 1 */
+    uint32_t address; /* 10.x.y.z, the lower 24 bits; the id at first */
     bool up;
     struct simdisk *disk;
     /* clocks: local = offset + (virtual time - since) scaled by rate */
@@ -51,6 +52,7 @@ struct host {
     struct chooser_stream disk_crash;
     struct chooser_stream media;
     uint16_t port_next; /* ephemeral */
+    uint16_t port_span; /* how many there are */
 };
 
 /* What the testbed wants to hear of; each may be NULL. Called in the scheduler's order, on the

@@ -199,7 +199,7 @@ static void test_simnet__no_such_host(void)
     struct talk talk = {0};
     simtest_open(&t, 1);
     (void)simtest_start(&t, t.host, "client", connect_main, &talk);
-    t.host->id = 9; /* the address 10.0.0.1 is nobody's now */
+    t.host->address = 9; /* the address 10.0.0.1 is nobody's now */
     EXPECT(simtest_run(&t));
     EXPECT(talk.connected == ST_UNREACH);
     simtest_close(&t);
