@@ -8,6 +8,7 @@
 
 #define GROUP_BYTES ((size_t)1 << 20)   /* a group takes no further batch beyond this */
 #define SLOW_NS_MAX ((uint64_t)1000000) /* that a group waits before level 0 stops it */
+#define GATHER_PART ((uint64_t)4)       /* of a sync's time a leader waits for others at most */
 
 static struct commit *commit_of(struct list *link)
 {
@@ -160,7 +161,7 @@ static void prune(struct tkv *db, struct memtable *active)
 
 /* ---- a group ---- */
 
-/* The last commit of the group that the one at the head leads. */
+/* The last commit of the next group. */
 static struct commit *group_last(struct tkv *db)
 {
     struct commit *last = commit_of(db->commits.next);
@@ -242,10 +243,11 @@ static void appended_note(struct tkv *db, struct commit *c, const struct commit 
     }
 }
 
-/* What a group is numbered with. */
+/* What a group is numbered with, and what it took. */
 struct counters {
-    uint64_t given; /* the last number used */
-    uint64_t tag;   /* the highest so far */
+    uint64_t given;   /* the last number used */
+    uint64_t tag;     /* the highest so far */
+    uint64_t sync_ns; /* 0: there was none */
 };
 
 /* Makes the nodes of the group's commits, numbers and logs them. A commit that fails by itself has
@@ -283,7 +285,9 @@ static enum status group_log(struct tkv *db, struct memtable *t, struct commit *
     }
     if (st == ST_OK && sync && db->log.synced < db->log.size) {
         ENV_YIELD(db->env, "commit: record written, not synced");
+        uint64_t since = env_clock_mono(db->env);
         st = wal_sync(&db->log);
+        n->sync_ns = env_clock_mono(db->env) - since;
         (void)atomic_add_u64(&db->syncs, 1); /* a sum */
     }
     return st;
@@ -305,11 +309,33 @@ static void group_link(struct memtable *t, struct commit *c, const struct commit
     }
 }
 
-/* Takes the group off the queue and wakes its writers and the next leader. Under mutex: a
- * woken writer's commit is gone as soon as it gets the mutex. */
-static void group_end(struct tkv *db, struct commit *c, const struct commit *last, enum status st)
+/* Makes the commits at the front of the queue a group. Under mutex. */
+static struct commit *group_take(struct tkv *db)
 {
-    for (bool more = true; more;) {
+    struct commit *last = group_last(db);
+    for (struct commit *c = commit_of(db->commits.next); c != NULL; c = group_next(c, last)) {
+        c->taken = true;
+        c->round = db->round;
+    }
+    db->round++;
+    return last;
+}
+
+/* Who is to look again when a group has ended. */
+struct woken {
+    uint64_t round;
+    bool group; /* it had more than one, or others that it did not take */
+    bool next;  /* some are queued behind it: one of them is to lead */
+};
+
+/* Takes the group off the queue. Under mutex: as soon as that is let go these commits may be gone.
+ */
+static struct woken group_end(struct tkv *db, struct commit *c, const struct commit *last,
+                              enum status st)
+{
+    struct woken w = {.round = c->round};
+    size_t count = 0;
+    for (bool more = true; more; count++) {
         struct commit *next = group_next(c, last);
         more = next != NULL;
         list_remove(&c->link);
@@ -320,13 +346,95 @@ static void group_end(struct tkv *db, struct commit *c, const struct commit *las
             c->sequence = c->count > 0 && c->st == ST_OK ? c->first + c->count - 1 : 0;
         }
         c->done = true;
-        env_cond_signal(db->env, &c->turn);
         c = next;
     }
-    if (!list_empty(&db->commits)) {
-        env_cond_signal(db->env, &commit_of(db->commits.next)->turn);
+    db->commits_count -= count;
+    db->leading = false;
+    w.next = !list_empty(&db->commits);
+    w.group = count > 1 || w.next;
+    return w;
+}
+
+/* Without mutex. Some may be woken who have nothing to do with it. */
+static void group_wake(struct tkv *db, const struct woken *w)
+{
+    if (w->next) {
+        env_cond_signal(db->env, &db->rounds[(w->round + 1) % 2]); /* first: the log waits for it */
+    }
+    if (w->group) {
+        env_cond_broadcast(db->env, &db->rounds[w->round % 2]);
     }
 }
+
+/* ---- turns, and larger groups ---- */
+
+/* Whether c, who could lead, had better wait for others before it has the log synced. Under
+ * mutex. */
+static bool gather_wanted(const struct tkv *db, const struct commit *c)
+{
+    return c->sync && db->commits_count < db->writers;
+}
+
+/* Until c's group has ended, or none is led; or until then. Under mutex, which it lets go. */
+static void round_wait(struct tkv *db, const struct commit *c, uint64_t until)
+{
+    uint64_t round = c->taken ? c->round : db->round;
+    (void)env_cond_wait(db->env, &db->rounds[round % 2], &db->mutex, until); /* who calls looks */
+}
+
+/* Waits for as many commits as there were around the last sync. Whoever completes them (queue)
+ * leads, for that one is running already. Who does not come in time is not counted on the next
+ * time (gather_learn). Under mutex, which it lets go. */
+static void gather(struct tkv *db, struct commit *c)
+{
+    uint64_t until = env_clock_mono(db->env) + db->sync_ns / GATHER_PART;
+    db->gathering = db->writers;
+    while (!c->taken && db->gathering > 0) {
+        round_wait(db, c, until);
+        if (!c->taken && db->gathering > 0 && env_clock_mono(db->env) >= until) {
+            db->gathering = 0;
+            ENV_PROBE(db->env, "commit: a writer waited for others in vain");
+            return;
+        }
+    }
+    ENV_PROBE(db->env, "commit: a writer waited for others, who came");
+}
+
+/* Notes what a synced group of `count` says of those to come. Under mutex, behind its end. */
+static void gather_learn(struct tkv *db, size_t count, uint64_t sync_ns)
+{
+    uint64_t most = db->sync_ns * 2; /* one that the device kept waiting says little */
+    sync_ns = db->sync_ns > 0 && sync_ns > most ? most : sync_ns;
+    db->sync_ns = db->sync_ns > 0 ? (db->sync_ns * 3 + sync_ns) / 4 : sync_ns;
+    db->writers = count + db->commits_count;
+}
+
+static void queue(struct tkv *db, struct commit *c)
+{
+    list_insert(&db->commits, &c->link);
+    db->commits_count++;
+    if (db->commits_count == db->gathering) {
+        db->gathering = 0;
+    }
+}
+
+/* Returns when c is done or has to lead. Under mutex, which it lets go. */
+static void turn_come(struct tkv *db, struct commit *c)
+{
+    bool gathered = false;
+    while (!c->done) {
+        if (db->leading || db->gathering > 0) {
+            round_wait(db, c, ENV_NEVER);
+        } else if (!gathered && gather_wanted(db, c)) {
+            gathered = true;
+            gather(db, c);
+        } else {
+            return;
+        }
+    }
+}
+
+/* ---- leading ---- */
 
 /* The bytes of keys and values that the group brought in. */
 static uint64_t group_bytes(struct commit *c, const struct commit *last)
@@ -341,18 +449,19 @@ static uint64_t group_bytes(struct commit *c, const struct commit *last)
     return bytes;
 }
 
-/* What the commit at the head of the queue does for itself and those behind it. Under mutex. */
-static void lead(struct tkv *db, struct commit *c)
+/* What one writer does for those at the front of the queue. Under mutex, which it lets go. */
+static struct woken lead(struct tkv *db)
 {
+    db->leading = true;
+    struct commit *c = commit_of(db->commits.next);
     enum status st = room_make(db, c->rotate);
-    struct commit *last = group_last(db);
+    struct commit *last = group_take(db);
     if (st != ST_OK || c->rotate) {
         c->first = db->given; /* for a rotation: the last number in tables that are full now */
-        group_end(db, c, last, st);
-        return;
+        return group_end(db, c, last, st);
     }
     struct memtable *active = db->superversion->active;
-    struct counters n = {db->given, db->tag};
+    struct counters n = {db->given, db->tag, 0};
     uint64_t tag = n.tag;
     uint64_t written = db->log.written;
     prune(db, active);
@@ -378,22 +487,44 @@ static void lead(struct tkv *db, struct commit *c)
     } else {
         db_break(db, st, true);
     }
-    group_end(db, c, last, st);
+    size_t before = db->commits_count;
+    struct woken w = group_end(db, c, last, st);
+    if (n.sync_ns > 0) {
+        gather_learn(db, before - db->commits_count, n.sync_ns);
+    }
+    return w;
+}
+
+void commit_init(struct tkv *db)
+{
+    env_cond_init(db->env, &db->rounds[0]);
+    env_cond_init(db->env, &db->rounds[1]);
+}
+
+void commit_release(struct tkv *db)
+{
+    env_cond_release(db->env, &db->rounds[1]);
+    env_cond_release(db->env, &db->rounds[0]);
 }
 
 enum status commit_run(struct tkv *db, struct commit *c)
 {
-    env_cond_init(db->env, &c->turn);
+    bool done;
     env_mutex_lock(db->env, &db->mutex);
-    list_insert(&db->commits, &c->link);
-    while (!c->done && db->commits.next != &c->link) {
-        (void)env_cond_wait(db->env, &c->turn, &db->mutex, ENV_NEVER); /* no deadline to miss */
-    }
-    if (!c->done) {
-        lead(db, c);
-    }
-    env_mutex_unlock(db->env, &db->mutex);
+    queue(db, c);
+    do {
+        struct woken w = {0};
+        turn_come(db, c);
+        if (!c->done) {
+            w = lead(db);
+        }
+        done = c->done;
+        env_mutex_unlock(db->env, &db->mutex);
+        group_wake(db, &w);
+        if (!done) {
+            env_mutex_lock(db->env, &db->mutex); /* its group was full without it */
+        }
+    } while (!done);
     ENV_YIELD(db->env, "commit: done, not returned");
-    env_cond_release(db->env, &c->turn);
     return c->st;
 }

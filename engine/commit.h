@@ -1,11 +1,18 @@
 /* commit.h - how a change gets in: the queue of writers, groups of them, and log rotation.
  *
- * Writers queue. The one at the head leads: it makes room (a new memtable and log when the present
- * one is full; it waits while too much waits to be flushed or compacted, and is slowed down before
- * that), takes as many of those behind it as are
- * reasonable, writes one record for each batch in one append, syncs once if any of them wants that,
- * puts the entries into the active table, makes them visible by raising the sequence, and wakes
- * the others. Everything that can fail for lack of memory is done before the log is touched.
+ * Writers queue. When nobody leads, one of them does: it makes room (a new memtable and log when
+ * the present one is full; it waits while too much waits to be flushed or compacted, and is slowed
+ * down before that), takes as many from the front of the queue as are reasonable, writes one record
+ * for each batch in one append, syncs once if any of them wants that, puts the entries into the
+ * active table, makes them visible by raising the sequence, and wakes the others. Everything that
+ * can fail for lack of memory is done before the log is touched.
+ *
+ * Writers that sync in a loop would fall into two groups that take turns: who has just been woken
+ * is not back yet when the next one leads. So before a sync a leader waits for as many as were seen
+ * around the last one, for a part of the time that syncs take at most.
+ *
+ * Groups have numbers, and two conditions take turns: a commit waits on that of its group, or, when
+ * it is in none, of the next one. So one call wakes all of a group, without the mutex.
  *
  * Invariants
  *   C1  a record is in the log, and synced if that was asked for, before its changes are visible
@@ -35,13 +42,18 @@ struct commit {
 
     /* private */
     struct list link;
-    struct env_cond turn;
+    bool taken; /* by group `round` */
     bool done;
+    uint64_t round;
     enum status st;
     uint64_t first;              /* sequence */
     struct memtable_node *nodes; /* made, not linked */
     uint64_t end;                /* offset behind its record in the log */
 };
+
+/* Makes and gives back the conditions that writers wait for. */
+void commit_init(struct tkv *db);
+void commit_release(struct tkv *db);
 
 NODISCARD enum status commit_run(struct tkv *db, struct commit *c);
 

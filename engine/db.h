@@ -10,8 +10,9 @@
  * Locks, in the order in which they may be taken: `installing` is held by whoever makes an edit
  * durable and shows it (disk I/O under it); `mutex` guards what is said below, no I/O under it;
  * `names` lets one directory sync run at a time (I/O under it; taken without `mutex`). Readers take
- * none. The leader (the writer at the head of the queue) alone uses `log`, the active table's
- * writing side and rotation; while the log is broken, the background thread that renews it does.
+ * none. The leader (the one writer that commits for all at the moment) alone uses `log`, the active
+ * table's writing side and rotation; while the log is broken, the background thread that renews it
+ * does.
  *
  * Readers: enter the epoch; load `superversion`; then load `sequence`, never before it: with an
  * older sequence and a newer superversion one could miss what a compaction has dropped meanwhile.
@@ -112,6 +113,10 @@ struct tkv {
     uint64_t tag;               /* the highest that a write had */
     uint64_t durable_tag;       /* the highest in durable tables */
     struct list commits;        /* struct commit, in the order of their turn */
+    size_t commits_count;       /* of them */
+    bool leading;               /* one of them does */
+    uint64_t round;             /* number of the next group */
+    struct env_cond rounds[2];  /* who waits for group n, or for a group from n on: [n % 2] */
     struct list snapshots;      /* struct tkv_snapshot, ascending */
     uint64_t snapshots_changed; /* how often that list was */
     struct db_log *logs;        /* live ones, ascending; the last is the one in use */
@@ -119,6 +124,11 @@ struct tkv {
     size_t logs_cap;
     enum status broken; /* why the log takes no writes, or ST_OK */
     bool needs_flush;   /* what the logs hold is in doubt: all into tables before a new log */
+
+    /* larger groups, see commit.c; guarded by mutex */
+    size_t gathering; /* somebody waits until there are so many commits; 0: nobody */
+    size_t writers;   /* seen around the last sync: in its group, and behind it at its end */
+    uint64_t sync_ns; /* that a sync takes, lately */
 
     /* the leader's */
     struct wal log;

@@ -208,7 +208,6 @@ static struct tkv *db_new(const struct tkv_options *o, const char *dir)
     list_init(&db->commits);
     list_init(&db->snapshots);
     list_init(&db->compactions);
-    list_init(&db->compactions);
     buf_init(&db->manifest_stale, &db->env->mem);
     buf_init(&db->prune, &db->env->mem);
     tabset_init(&db->tabset, db->env);
@@ -218,6 +217,7 @@ static struct tkv *db_new(const struct tkv_options *o, const char *dir)
     env_mutex_init(db->env, &db->installing);
     env_cond_init(db->env, &db->work);
     env_cond_init(db->env, &db->progress);
+    commit_init(db);
     return db;
 }
 
@@ -238,6 +238,7 @@ static void db_free(struct tkv *db)
     if (db->lock_fd >= 0) {
         (void)env_fd_close(db->env, db->lock_fd); /* dropped in any case */
     }
+    commit_release(db);
     env_cond_release(db->env, &db->progress);
     env_cond_release(db->env, &db->work);
     env_mutex_release(db->env, &db->installing);
