@@ -764,6 +764,7 @@ static enum status table_show(struct recover *r, bool full, uint64_t number)
         *(full ? &replayed : &sv) = NULL;
         db->given = r->last > db->given ? r->last : db->given;
         atomic_set_u64(&db->sequence, db->given);
+        db_note(db, NOTE_REPLAYED, r->last, 0, 0);
     }
     memtable_unref(active);
     superversion_unref(sv);

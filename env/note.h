@@ -18,6 +18,9 @@ enum note_kind {
     /* engine: the manifest was synced, with its name and CURRENT. a: bytes of it that count, b: its
      * number, c: every change up to this sequence is in the tables that it names. */
     NOTE_FLUSHED,
+    /* engine: it was opened. a: sequence of the last change that was found; numbers above it may
+     * have been given before, to changes that are lost. */
+    NOTE_REPLAYED,
     /* node: a group of commands is about to be committed as one batch. a: its ordinal in this
      * incarnation, from 1; b: 1 when it will be synced; data: the encoded tkv_batch. */
     NOTE_COMMIT_BEGIN,

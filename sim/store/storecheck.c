@@ -156,7 +156,7 @@ bool storecheck_opened(struct store *s)
         return false;
     }
     storejudge_decide(&s->model, v, &cut);
-    storeorder_opened(s, v->sequence);
+    storeorder_opened(s);
     s->damage_decided = simdisk_damage_met(s->host->disk);
     if (v->sequence < s->model.acked) {
         world_fail(&s->world, "E18 sequence", "the sequence is %llu after a recovery that has %llu",

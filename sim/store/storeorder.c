@@ -90,9 +90,9 @@ static bool counts_no_more(const struct storeorder *o, size_t i, uint64_t sequen
     return gone;
 }
 
-void storeorder_opened(struct store *s, uint64_t sequence)
+void storeorder_opened(struct store *s)
 {
-    records_drop(&s->order, counts_no_more, sequence);
+    records_drop(&s->order, counts_no_more, s->order.replayed);
 }
 
 /* ---- what the engine says ---- */
@@ -130,6 +130,9 @@ void storeorder_note(struct store *s, const struct env_note *n)
     switch (n->kind) {
     case NOTE_WAL_APPENDED:
         log_grew(&s->order, n->a, n->c);
+        break;
+    case NOTE_REPLAYED:
+        s->order.replayed = n->a;
         break;
     case NOTE_TABLE:
         path_of(path, FNAME_TABLE, n->a);
