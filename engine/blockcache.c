@@ -16,6 +16,10 @@
 #define ARRAY_MIN   16u
 #define ALLOC_EXTRA 16u  /* what an allocator needs beside a block, about */
 #define WALK_STEP   256u /* places looked at before others get the mutex */
+#define DOOR_BLOCK                                                                \
+    2048u /* bytes of a usual block: so many are remembered as fit into the cache \
+           */
+#define DOOR_MIN 16u
 
 struct array {
     struct epoch_item item;
@@ -26,7 +30,8 @@ struct array {
 
 struct shard {
     struct array *array; /* atomic; NULL: nothing was ever added */
-    uint64_t pad[LINE / sizeof(uint64_t) - 1];
+    uint64_t full;       /* atomic: 1 since a block had to give way */
+    uint64_t pad[LINE / sizeof(uint64_t) - 2];
     struct env_mutex mutex; /* guards what follows, and changes of the array */
     struct list ring;       /* struct block */
     uint64_t blocks;
@@ -45,11 +50,13 @@ struct counter {
 struct blockcache {
     struct env *env;
     struct epoch *epoch;
-    uint64_t bytes;           /* never more */
-    uint64_t shard_bytes;     /* of blocks and array, when no eviction waits */
-    uint64_t slack;           /* what waits beyond this is worth reclaiming */
-    unsigned shard_count;     /* a power of two; 0: caches nothing */
-    struct shard *shards;     /* aligned */
+    uint64_t bytes;       /* never more */
+    uint64_t shard_bytes; /* of blocks and array, when no eviction waits */
+    uint64_t slack;       /* what waits beyond this is worth reclaiming */
+    unsigned shard_count; /* a power of two; 0: caches nothing */
+    struct shard *shards; /* aligned */
+    uint64_t *door;       /* atomic: hashes of blocks that were asked for and not there */
+    uint64_t door_mask;
     struct counter *counters; /* EPOCH_PLACES, aligned as the epoch's words are */
     uint64_t total;           /* atomic: all memory, evicted blocks that wait too */
     uint64_t waiting;         /* atomic: those alone */
@@ -133,6 +140,20 @@ struct block *blockcache_find(struct blockcache *c, uint64_t number, uint64_t of
     }
     epoch_exit(c->epoch, slot);
     return b;
+}
+
+bool blockcache_wants(struct blockcache *c, uint64_t number, uint64_t offset)
+{
+    if (c->shard_count == 0) {
+        return false;
+    }
+    uint64_t hash = hash_of(number, offset);
+    uint64_t *seen = &c->door[hash & c->door_mask];
+    if (atomic_get_u64(&shard_of(c, hash)->full) == 0 || atomic_get_u64(seen) == hash) {
+        return true;
+    }
+    atomic_set_u64(seen, hash);
+    return false;
 }
 
 /* ---- what waits for readers ---- */
@@ -288,6 +309,7 @@ static bool try_add(struct blockcache *c, struct shard *s, struct block *b)
         return false;
     }
     while (s->bytes + charge > c->shard_bytes) {
+        atomic_set_u64(&s->full, 1);
         evict_any(c, s);
     }
     if (!room_in_array(c, s, charge) || !reserve(c, charge)) {
@@ -343,6 +365,9 @@ static bool drop_step(struct blockcache *c, struct shard *s, uint64_t number, ui
             ++*at;
         }
     }
+    if (s->bytes < c->shard_bytes - c->shard_bytes / 8) {
+        atomic_set_u64(&s->full, 0);
+    }
     env_mutex_unlock(c->env, &s->mutex);
     return *at < size;
 }
@@ -373,8 +398,13 @@ enum status blockcache_new(struct env *env, struct epoch *epoch, uint64_t bytes,
         shards *= 2;
     }
     size_t counters_size = (EPOCH_PLACES * sizeof(struct counter) + LINE - 1) / LINE * LINE;
+    size_t shards_size = shards * sizeof(struct shard);
+    size_t door = DOOR_MIN;
+    while (shards != 0 && door < bytes / DOOR_BLOCK) {
+        door *= 2;
+    }
     struct blockcache *c =
-        mem_zalloc(&env->mem, sizeof *c + LINE + counters_size + shards * sizeof(struct shard));
+        mem_zalloc(&env->mem, sizeof *c + LINE + counters_size + shards_size + door * 8);
     if (c == NULL) {
         return ST_NOMEM;
     }
@@ -388,6 +418,8 @@ enum status blockcache_new(struct env *env, struct epoch *epoch, uint64_t bytes,
         .shard_count = shards,
         .counters = (struct counter *)(void *)rest,
         .shards = (struct shard *)(void *)(rest + counters_size),
+        .door = (uint64_t *)(void *)(rest + counters_size + shards_size),
+        .door_mask = door - 1,
     };
     for (unsigned i = 0; i < shards; i++) {
         env_mutex_init(env, &c->shards[i].mutex);

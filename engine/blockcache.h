@@ -6,6 +6,11 @@
  * has at that moment. Adding and evicting take the shard's mutex. Replacement is CLOCK: a block
  * that was hit since the hand passed it last is spared once.
  *
+ * Once it is full, a block gets in only when it was asked for a second time lately
+ * (blockcache_wants): one pass over much data then neither empties the cache nor pays for blocks
+ * that nobody asks for again. What was asked for is remembered as a hash each, in a table with
+ * room for about as many blocks as the cache has.
+ *
  * Invariants
  *   K1  blocks in the cache, with all overhead, and evicted ones that wait for readers to leave,
  * are never more than `bytes`; beyond that there is only what holders of references keep K2  what
@@ -83,6 +88,10 @@ struct block *blockcache_find(struct blockcache *c, uint64_t number, uint64_t of
  * leaves with `slot`. */
 struct block *blockcache_peek(struct blockcache *c, unsigned slot, uint64_t number,
                               uint64_t offset);
+
+/* Whether a block that was just missed is worth adding: there is room, or it was asked for not long
+ * ago. Remembers that it was asked for now. Takes no lock. */
+bool blockcache_wants(struct blockcache *c, uint64_t number, uint64_t offset);
 
 /* Takes a reference of its own, unless the block does not fit or one of its name is there. May
  * evict, and reclaims the epoch: call it without a lock that a drop function of an item takes.

@@ -6,10 +6,7 @@
 
 struct search {
     struct tkv *db;
-    struct slice key;
-    uint64_t hash; /* of key, as tables want it */
-    uint64_t sequence;
-    unsigned flags;
+    struct table_ask *ask;
     struct get_result *result;
     struct err *err;
 };
@@ -26,8 +23,8 @@ static enum answer judge(const struct entry *e, uint64_t cover)
 static enum answer ask_memtable(const struct search *s, struct memtable *t, enum status *st)
 {
     struct entry e;
-    uint64_t cover = memtable_has_tombs(t) ? memtable_cover(t, s->key, s->sequence) : 0;
-    switch (memtable_get(t, s->key, s->sequence, &e)) {
+    uint64_t cover = memtable_has_tombs(t) ? memtable_cover(t, s->ask->key, s->ask->sequence) : 0;
+    switch (memtable_get(t, s->ask->key, s->ask->sequence, &e)) {
     case MEMTABLE_STALE:
         *st = ST_AGAIN;
         return ANSWER_FAILED;
@@ -47,7 +44,7 @@ static enum answer ask_table(const struct search *s, struct tabfile *f, enum sta
     struct table_hit hit;
     struct table *held = NULL;
     struct table *t = tabcache_peek(&f->slot);
-    if (f->info.sequence_min > s->sequence) {
+    if (f->info.sequence_min > s->ask->sequence) {
         return ANSWER_NONE;
     }
     if (t == NULL) {
@@ -59,10 +56,10 @@ static enum answer ask_table(const struct search *s, struct tabfile *f, enum sta
     }
     uint64_t cover = 0;
     if (f->info.tombs > 0) {
-        cover = tomb_set_cover(table_tombs(t), s->key, s->sequence);
+        cover = tomb_set_cover(table_tombs(t), s->ask->key, s->ask->sequence);
     }
     enum answer a = cover > 0 ? ANSWER_GONE : ANSWER_NONE;
-    *st = table_get_hashed(t, s->key, s->hash, s->sequence, s->flags, &hit, s->err);
+    *st = table_find(t, s->ask, &hit, s->err);
     if (*st == ST_OK) {
         s->result->value = hit.entry.value;
         s->result->block = hit.block;
@@ -83,8 +80,8 @@ static enum answer ask_level0(const struct search *s, const struct version *v, e
     enum answer a = ANSWER_NONE;
     for (size_t i = 0; a == ANSWER_NONE && i < l->count; i++) {
         struct tabfile *f = l->files[i];
-        if (order_compare(v->order, f->info.least, s->key) <= 0 &&
-            !version_file_before(v->order, f, s->key)) {
+        if (order_compare(v->order, f->info.least, s->ask->key) <= 0 &&
+            !version_file_before(v->order, f, s->ask->key)) {
             a = ask_table(s, f, st);
         }
     }
@@ -95,8 +92,8 @@ static enum answer ask_level(const struct search *s, const struct version *v, in
                              enum status *st)
 {
     const struct version_level *l = &v->levels[level];
-    size_t i = version_find(v, level, s->key);
-    if (i == l->count || order_compare(v->order, l->files[i]->info.least, s->key) > 0) {
+    size_t i = version_find(v, level, s->ask->key);
+    if (i == l->count || order_compare(v->order, l->files[i]->info.least, s->ask->key) > 0) {
         return ANSWER_NONE;
     }
     return ask_table(s, l->files[i], st);
@@ -104,7 +101,7 @@ static enum answer ask_level(const struct search *s, const struct version *v, in
 
 static enum answer ask_tables(struct search *s, const struct version *v, enum status *st)
 {
-    s->hash = table_hash(s->key);
+    s->ask->hash = table_hash(s->ask->key);
     enum answer a = ask_level0(s, v, st);
     for (int level = 1; a == ANSWER_NONE && level < TKV_LEVELS; level++) {
         if (v->levels[level].count > 0) {
@@ -114,11 +111,10 @@ static enum answer ask_tables(struct search *s, const struct version *v, enum st
     return a;
 }
 
-enum status get_run(struct tkv *db, struct superversion *sv, struct slice key, uint64_t sequence,
-                    unsigned flags, struct get_result *result, struct err *err)
+enum status get_run(struct tkv *db, struct superversion *sv, struct table_ask *ask,
+                    struct get_result *result, struct err *err)
 {
-    struct search s = {
-        .db = db, .key = key, .sequence = sequence, .flags = flags, .result = result, .err = err};
+    struct search s = {.db = db, .ask = ask, .result = result, .err = err};
     enum status st = ST_OK;
     *result = (struct get_result){.block = NULL};
     enum answer a = ask_memtable(&s, sv->active, &st);

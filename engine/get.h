@@ -19,11 +19,8 @@
 #define ENGINE_GET_H
 
 #include "base/err.h"
-#include "base/slice.h"
+#include "engine/table.h"
 
-#include <stdint.h>
-
-struct block;
 struct memtable;
 struct superversion;
 struct tkv;
@@ -31,12 +28,13 @@ struct tkv;
 struct get_result {
     struct slice value;
     struct memtable *memtable; /* holds value's bytes; borrowed from the superversion; or NULL: */
-    struct block *block;       /* holds them; a reference of the caller's (block_unref) */
+    struct block *block;       /* holds them; a reference of the caller's (block_unref); or NULL: */
+    /* they lie in the cache until the caller leaves the epoch, or in the room that he gave */
 };
 
-/* flags: of enum table_flags. Zeroes *result first. err may be NULL. */
-NODISCARD enum status get_run(struct tkv *db, struct superversion *sv, struct slice key,
-                              uint64_t sequence, unsigned flags, struct get_result *result,
-                              struct err *err);
+/* ask->key and sequence are the caller's, its hash is found here. Zeroes *result first. err may be
+ * NULL. */
+NODISCARD enum status get_run(struct tkv *db, struct superversion *sv, struct table_ask *ask,
+                              struct get_result *result, struct err *err);
 
 #endif

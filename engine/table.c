@@ -162,30 +162,46 @@ out:
     return ST_OK;
 }
 
-enum status table_block(const struct table *t, uint32_t i, unsigned flags, struct block **block,
-                        struct blockread *r, struct err *err)
+enum status table_block_read(const struct table *t, uint32_t i, unsigned flags,
+                             struct block **block, struct blockread *r, struct err *err)
 {
     uint64_t offset = t->index.offsets[i];
-    struct blockcache *cache = t->te.cache;
-    struct block *b = cache == NULL ? NULL : blockcache_find(cache, t->footer.number, offset);
-    bool missed = b == NULL;
-    enum status st = ST_OK;
-    if (missed) {
-        st = read_block(t, offset, (size_t)(t->index.offsets[i + 1] - offset), &b, err);
-        if (st != ST_OK) {
-            return st;
-        }
+    struct block *b;
+    enum status st = read_block(t, offset, (size_t)(t->index.offsets[i + 1] - offset), &b, err);
+    if (st != ST_OK) {
+        return st;
     }
     st = blockread_init(r, slice_of(b->data, b->size));
     if (st != ST_OK) {
         block_unref(b);
         return corrupt(t, offset, "damaged block", err);
     }
-    if (missed && cache != NULL && (flags & TABLE_NO_FILL) == 0) {
-        blockcache_add(cache, b);
+    if (t->te.cache != NULL && (flags & TABLE_NO_FILL) == 0) {
+        blockcache_add(t->te.cache, b);
     }
     *block = b;
     return ST_OK;
+}
+
+bool table_block_cached(const struct table *t, uint32_t i, struct block **block,
+                        struct blockread *r)
+{
+    struct blockcache *cache = t->te.cache;
+    *block = cache != NULL ? blockcache_find(cache, t->footer.number, t->index.offsets[i])
+                           : (struct block *)NULL;
+    if (*block == NULL) {
+        return false;
+    }
+    enum status st = blockread_init(r, slice_of((*block)->data, (*block)->size));
+    CK(st == ST_OK); /* it was looked at before it was added */
+    return true;
+}
+
+enum status table_block(const struct table *t, uint32_t i, unsigned flags, struct block **block,
+                        struct blockread *r, struct err *err)
+{
+    return table_block_cached(t, i, block, r) ? ST_OK
+                                              : table_block_read(t, i, flags, block, r, err);
 }
 
 /* ---- opening ---- */
@@ -459,28 +475,75 @@ bool table_may_have_prefix(const struct table *t, struct slice prefix)
     return filter_may_have(&t->filter, filter_hash_prefix(slice_of(prefix.data, n)));
 }
 
-enum status table_get_hashed(struct table *t, struct slice key, uint64_t hash, uint64_t sequence,
-                             unsigned flags, struct table_hit *hit, struct err *err)
+/* Block i for a moment: the cache's without a reference, or read into the room's bytes. ST_AGAIN:
+ * it is wanted in the cache, or does not fit there. */
+static enum status block_glance(const struct table *t, uint32_t i, const struct table_room *room,
+                                struct blockread *r, struct err *err)
+{
+    uint64_t offset = t->index.offsets[i];
+    size_t size = (size_t)(t->index.offsets[i + 1] - offset);
+    struct blockcache *cache = t->te.cache;
+    const struct block *b =
+        cache != NULL ? blockcache_peek(cache, room->slot, t->footer.number, offset) : NULL;
+    if (b != NULL) {
+        enum status st = blockread_init(r, slice_of(b->data, b->size));
+        CK(st == ST_OK); /* it was looked at before it was added */
+        return ST_OK;
+    }
+    if (size > room->size || (cache != NULL && blockcache_wants(cache, t->footer.number, offset))) {
+        return ST_AGAIN;
+    }
+    char *packed = room->bytes + (room->size - size); /* what is unpacked comes before it */
+    size_t raw;
+    enum status st = table_pread(t, packed, size, offset, err);
+    if (st == ST_OK) {
+        st = table_check_frame(t, packed, size, offset, err);
+    }
+    if (st == ST_OK) {
+        st = table_raw_size(t, packed, size, offset, &raw, err);
+    }
+    if (st != ST_OK) {
+        return st;
+    }
+    const char *p = packed;
+    if (packed[size - TABLEFMT_TRAIL] != TABLEFMT_RAW) {
+        if (raw > room->size - size) {
+            return ST_AGAIN;
+        }
+        st = table_unpack(t, packed, size, offset, room->bytes, raw, err);
+        p = room->bytes;
+    }
+    if (st == ST_OK && blockread_init(r, slice_of(p, raw)) != ST_OK) {
+        st = corrupt(t, offset, "damaged block", err);
+    }
+    return st;
+}
+
+enum status table_find(struct table *t, const struct table_ask *ask, struct table_hit *hit,
+                       struct err *err)
 {
     struct blockread r;
-    struct block *block;
+    struct block *block = NULL;
     struct entry e;
     if (t->filter.lines != NULL) {
-        bool may = filter_may_have(&t->filter, hash);
+        bool may = filter_may_have(&t->filter, ask->hash);
         count_filter(t, !may);
         if (!may) {
             return ST_NOENT;
         }
     }
-    uint32_t i = tabindex_find(&t->index, key, sequence);
+    uint32_t i = tabindex_find(&t->index, ask->key, ask->sequence);
     if (i == t->index.count) {
         return ST_NOENT;
     }
-    enum status st = table_block(t, i, flags, &block, &r, err);
+    enum status st = ask->room != NULL ? block_glance(t, i, ask->room, &r, err) : ST_AGAIN;
+    if (st == ST_AGAIN) {
+        st = table_block(t, i, ask->flags, &block, &r, err);
+    }
     if (st != ST_OK) {
         return st;
     }
-    st = blockread_find(&r, key, hash, sequence, &e);
+    st = blockread_find(&r, ask->key, ask->hash, ask->sequence, &e);
     if (st != ST_OK) {
         block_unref(block);
         return st == ST_NOENT ? st

@@ -69,22 +69,38 @@ const struct table_info *table_info(const struct table *t); /* borrowed, slices 
 
 struct table_hit {
     struct entry entry;  /* entry.key is the caller's key */
-    struct block *block; /* holds the value's bytes: a reference for the caller to give back */
+    struct block *block; /* holds the value's bytes: a reference for the caller to give back; NULL:
+                            they are borrowed as struct table_room says */
+};
+
+/* Where a reader who needs the value for a moment only lets it lie. */
+struct table_room {
+    unsigned slot; /* of the cache's epoch, which he is in: a cached block stays until he leaves */
+    char *bytes;   /* for a block that is not worth a place in the cache */
+    size_t size;
+};
+
+struct table_ask {
+    struct slice key;
+    uint64_t hash; /* table_hash(key) */
+    uint64_t sequence;
+    unsigned flags;                /* of enum table_flags */
+    const struct table_room *room; /* NULL: the hit gets a reference */
 };
 
 /* What filters and blocks want to know of a user key: worth sharing among the tables of one get. */
 uint64_t table_hash(struct slice key);
 
 /* The newest entry of key with sequence <= `sequence`; range tombs are not looked at. ST_NOENT:
- * not here, and hit is untouched. hash: table_hash(key). */
-NODISCARD enum status table_get_hashed(struct table *t, struct slice key, uint64_t hash,
-                                       uint64_t sequence, unsigned flags, struct table_hit *hit,
-                                       struct err *err);
+ * not here, and hit is untouched. */
+NODISCARD enum status table_find(struct table *t, const struct table_ask *ask,
+                                 struct table_hit *hit, struct err *err);
 NODISCARD static inline enum status table_get(struct table *t, struct slice key, uint64_t sequence,
                                               unsigned flags, struct table_hit *hit,
                                               struct err *err)
 {
-    return table_get_hashed(t, key, table_hash(key), sequence, flags, hit, err);
+    return table_find(t, &(struct table_ask){key, table_hash(key), sequence, flags, NULL}, hit,
+                      err);
 }
 
 /* Is there perhaps a key that starts with prefix? */

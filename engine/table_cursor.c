@@ -4,13 +4,15 @@
 #include "base/ck.h"
 #include "engine/table_impl.h"
 
-#define PIECE_MIN  ((size_t)64 << 10)
+#define PIECE_SEEK \
+    ((size_t)4608) /* read at first: the next block too, if it is of the usual size */
+#define PIECE_SCAN ((size_t)64 << 10)
 #define PIECE_MAX  ((size_t)512 << 10)
-#define RUN_SINGLE 2 /* adjacent blocks that are read one by one before reading ahead */
+#define RUN_CACHED 2 /* adjacent blocks of a journey that may get into the cache */
 
 void table_cursor_init(struct table_cursor *c, struct table *t, unsigned flags)
 {
-    *c = (struct table_cursor){.table = t, .flags = flags, .piece = PIECE_MIN};
+    *c = (struct table_cursor){.table = t, .flags = flags};
 }
 
 void table_cursor_release(struct table_cursor *c)
@@ -78,21 +80,29 @@ static enum status key_room(struct table_cursor *c, char **key, size_t *cap)
 
 /* ---- blocks ---- */
 
-/* Reads a piece of whole blocks that has block i at its front, or at its back. */
-static enum status read_ahead(struct table_cursor *c, uint32_t i, bool back)
+/* Which blocks the next piece is to hold: block i at its front or at its back, others as they fit.
+ */
+static void piece_choose(const struct table_cursor *c, uint32_t i, bool back, uint32_t *from,
+                         uint32_t *to)
 {
     const uint64_t *offsets = c->table->index.offsets;
-    uint32_t from = i;
-    uint32_t to = i + 1;
+    *from = i;
+    *to = i + 1;
     if (back) {
-        while (from > 0 && offsets[to] - offsets[from - 1] <= c->piece) {
-            from--;
+        while (*from > 0 && offsets[*to] - offsets[*from - 1] <= c->piece) {
+            --*from;
         }
     } else {
-        while (to < c->table->index.count && offsets[to + 1] - offsets[from] <= c->piece) {
-            to++;
+        while (*to < c->table->index.count && offsets[*to + 1] - offsets[*from] <= c->piece) {
+            ++*to;
         }
     }
+}
+
+/* Reads blocks [from, to). */
+static enum status piece_read(struct table_cursor *c, uint32_t from, uint32_t to)
+{
+    const uint64_t *offsets = c->table->index.offsets;
     size_t size = (size_t)(offsets[to] - offsets[from]);
     c->ahead_size = 0;
     enum status st = room(c, &c->ahead, &c->ahead_cap, size > c->piece ? size : c->piece);
@@ -102,7 +112,23 @@ static enum status read_ahead(struct table_cursor *c, uint32_t i, bool back)
     if (st == ST_OK) {
         c->ahead_offset = offsets[from];
         c->ahead_size = size;
+    }
+    return st;
+}
+
+/* Reads block i and some that come next on the way. Those may never be asked for: what cannot be
+ * read of them is no failure yet, and i is read alone then. */
+static enum status read_ahead(struct table_cursor *c, uint32_t i, bool back)
+{
+    uint32_t from;
+    uint32_t to;
+    piece_choose(c, i, back, &from, &to);
+    enum status st = piece_read(c, from, to);
+    if (st == ST_OK) {
         c->piece = c->piece < PIECE_MAX ? c->piece * 2 : PIECE_MAX;
+    } else if (st == ST_IO && to - from > 1 && (c->flags & TABLE_SCAN) == 0) {
+        c->piece = PIECE_SEEK;
+        st = piece_read(c, i, i + 1);
     }
     return st;
 }
@@ -141,33 +167,31 @@ static enum status take_ahead(struct table_cursor *c, uint32_t i)
     return st;
 }
 
+/* Block i, which is not among what was read ahead. */
+static enum status fetch(struct table_cursor *c, uint32_t i, bool back)
+{
+    struct table *t = c->table;
+    if ((c->flags & TABLE_SCAN) == 0) {
+        if (table_block_cached(t, i, &c->block, &c->in)) {
+            return ST_OK;
+        }
+        if (c->run < RUN_CACHED && (c->flags & TABLE_NO_FILL) == 0 && t->te.cache != NULL &&
+            blockcache_wants(t->te.cache, t->footer.number, t->index.offsets[i])) {
+            return table_block_read(t, i, c->flags, &c->block, &c->in, &c->err);
+        }
+    }
+    enum status st = read_ahead(c, i, back);
+    return st == ST_OK ? take_ahead(c, i) : st;
+}
+
 /* Makes block i the present one; on failure the cursor is done for. back: the way it goes. */
 static bool enter(struct table_cursor *c, uint32_t i, bool back)
 {
-    struct table *t = c->table;
-    enum status st = ST_OK;
     block_unref(c->block);
     c->block = NULL;
     c->group = UINT32_MAX;
     c->index = i;
-    bool ahead = in_ahead(c, i);
-    if (!ahead && (c->flags & TABLE_SCAN) == 0 && c->run >= RUN_SINGLE && t->te.cache != NULL) {
-        c->block = blockcache_find(t->te.cache, t->footer.number, t->index.offsets[i]);
-        if (c->block != NULL) {
-            st = blockread_init(&c->in, slice_of(c->block->data, c->block->size));
-            CK(st == ST_OK); /* it was looked at before it was added */
-            return true;
-        }
-    }
-    if (!ahead && ((c->flags & TABLE_SCAN) != 0 || c->run >= RUN_SINGLE)) {
-        st = read_ahead(c, i, back);
-        ahead = true;
-    }
-    if (!ahead) {
-        st = table_block(t, i, c->flags, &c->block, &c->in, &c->err);
-    } else if (st == ST_OK) {
-        st = take_ahead(c, i);
-    }
+    enum status st = in_ahead(c, i) ? take_ahead(c, i) : fetch(c, i, back);
     if (st != ST_OK) {
         fail(c, st);
     }
@@ -182,7 +206,7 @@ static bool step_block(struct table_cursor *c, bool back)
         c->valid = false;
         return false;
     }
-    c->run += c->run < RUN_SINGLE;
+    c->run += c->run < RUN_CACHED;
     return enter(c, back ? c->index - 1 : c->index + 1, back);
 }
 
@@ -265,7 +289,7 @@ static bool begin(struct table_cursor *c, uint32_t i, bool back)
     c->st = ST_OK;
     c->valid = false;
     c->run = 0;
-    c->piece = PIECE_MIN;
+    c->piece = (c->flags & TABLE_SCAN) != 0 ? PIECE_SCAN : PIECE_SEEK;
     return i < c->table->index.count && enter(c, i, back);
 }
 

@@ -1,9 +1,10 @@
 /* table_cursor.h - a position in a table that moves both ways.
  *
- * An ordinary cursor takes blocks from the cache or reads them one by one; when it has gone through
- * a few adjacent blocks that were not in the cache, it reads ahead in growing pieces into a buffer
- * of its own. With TABLE_SCAN it does so at once and leaves the cache alone. In a steady state
- * neither a seek nor a step allocates.
+ * A cursor takes blocks from the cache; what is not there it reads into a buffer of its own, a
+ * block or two at first and growing pieces as it goes on, so that most of what it reads it reads
+ * where the processor's caches have the buffer already. Only the first blocks of a journey are
+ * offered to the cache. With TABLE_SCAN it reads large pieces at once and leaves the cache alone.
+ * In a steady state neither a seek nor a step allocates.
  *
  * Invariants: entry is meaningful only while valid; st != ST_OK implies !valid.
  * Failure: the cursor becomes invalid, st says why, err has the text; a seek, first or last begins
@@ -31,7 +32,7 @@ struct table_cursor {
     uint32_t index;      /* its number */
     struct slice head;   /* key of the present group's first entry */
     uint32_t group;      /* which that is */
-    uint32_t run;        /* adjacent blocks read one by one so far */
+    uint32_t run;        /* adjacent blocks entered so far, up to a few */
     struct block *block; /* reference: what `in` lies in; or NULL: in ahead or unpacked */
     char *ahead;         /* owned: what was read ahead */
     size_t ahead_cap, ahead_size;

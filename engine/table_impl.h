@@ -44,7 +44,15 @@ NODISCARD enum status table_unpack(const struct table *t, const char *p, size_t 
 NODISCARD enum status table_pread(const struct table *t, char *p, size_t size, uint64_t offset,
                                   struct err *err);
 
-/* Data block i < index.count: the cache's, or read now; a reference. */
+/* Data block i < index.count from the cache, with a reference; false: it is not there. */
+bool table_block_cached(const struct table *t, uint32_t i, struct block **block,
+                        struct blockread *r);
+
+/* The same read from the file, and added to the cache. */
+NODISCARD enum status table_block_read(const struct table *t, uint32_t i, unsigned flags,
+                                       struct block **block, struct blockread *r, struct err *err);
+
+/* The same from whichever has it. */
 NODISCARD enum status table_block(const struct table *t, uint32_t i, unsigned flags,
                                   struct block **block, struct blockread *r, struct err *err);
 

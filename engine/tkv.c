@@ -30,7 +30,7 @@ void tkv_options_init(struct tkv_options *o)
                               .cache_bytes = 8 * MIB,
                               .meta_bytes = 64 * MIB,
                               .files_max = 512,
-                              .block_bytes = 4096,
+                              .block_bytes = 2048,
                               .table_bytes = 32 * MIB,
                               .filter_bits = 10,
                               .level0_files = 4,

@@ -97,7 +97,7 @@ struct tkv_options {
     uint64_t meta_bytes;         /* default 64 MiB: indexes and filters of open tables */
     uint32_t files_max;          /* default 512: tables open at once; at least 8 */
 
-    uint32_t block_bytes;             /* default 4096: 64..1 MiB, before compression */
+    uint32_t block_bytes;             /* default 2048: 64..1 MiB, before compression */
     uint64_t table_bytes;             /* default 32 MiB: a compaction's output is cut here */
     uint32_t filter_bits;             /* default 10 a key; 0: no filter; at most 64 */
     uint32_t prefix_bytes;            /* default 0; else keys' first bytes are in the filter too */

@@ -9,7 +9,8 @@
 #include "engine/get.h"
 #include "engine/tkv_impl.h"
 
-#define FRESH_TRIES 4 /* before a read registers a snapshot */
+#define FRESH_TRIES  4    /* before a read registers a snapshot */
+#define GLANCE_BYTES 8192 /* of stack: a block of the usual size fits, packed and unpacked */
 
 /* A pin's owner is a block, or a memtable with the lowest bit set. */
 #define OWNER_MEMTABLE ((uintptr_t)1)
@@ -74,12 +75,14 @@ static void failure_log(const struct view *v, enum status st, const struct err *
     }
 }
 
-/* One key; ST_AGAIN: the view has to be renewed. */
-static enum status view_get(const struct view *v, struct slice key, struct get_result *r)
+/* One key; ST_AGAIN: the view has to be renewed. room: NULL, or for a moment only. */
+static enum status view_get(const struct view *v, struct slice key, const struct table_room *room,
+                            struct get_result *r)
 {
     struct err err;
     err.text[0] = '\0';
-    enum status st = get_run(v->db, v->sv, key, v->sequence, v->flags, r, &err);
+    struct table_ask ask = {.key = key, .sequence = v->sequence, .flags = v->flags, .room = room};
+    enum status st = get_run(v->db, v->sv, &ask, r, &err);
     if (st != ST_OK) {
         CK(st != ST_AGAIN || !v->fixed);
         failure_log(v, st, &err);
@@ -87,16 +90,17 @@ static enum status view_get(const struct view *v, struct slice key, struct get_r
     return st;
 }
 
-static enum status view_find(struct view *v, struct slice key, struct get_result *r)
+static enum status view_find(struct view *v, struct slice key, const struct table_room *room,
+                             struct get_result *r)
 {
-    enum status st = view_get(v, key, r);
+    enum status st = view_get(v, key, room, r);
     for (int tries = 0; st == ST_AGAIN; tries++) {
         if (tries < FRESH_TRIES) {
             view_renew(v);
         } else {
             view_register(v);
         }
-        st = view_get(v, key, r);
+        st = view_get(v, key, room, r);
     }
     return st;
 }
@@ -112,8 +116,10 @@ enum tkv_status tkv_get(struct tkv *db, const struct tkv_read_options *o, const 
 {
     struct view v;
     struct get_result r;
+    char bytes[GLANCE_BYTES];
     view_enter(&v, db, o);
-    enum status st = view_find(&v, key_of(key, key_size), &r);
+    struct table_room room = {v.slot, bytes, sizeof bytes};
+    enum status st = view_find(&v, key_of(key, key_size), &room, &r);
     if (st == ST_OK) {
         size_t n = r.value.size < capacity ? r.value.size : capacity;
         if (n > 0) {
@@ -147,7 +153,7 @@ enum tkv_status tkv_get_pin(struct tkv *db, const struct tkv_read_options *o, co
     struct get_result r;
     *pin = (struct tkv_pin){.data = NULL};
     view_enter(&v, db, o);
-    enum status st = view_find(&v, key_of(key, key_size), &r);
+    enum status st = view_find(&v, key_of(key, key_size), NULL, &r);
     if (st == ST_OK) {
         pin_make(db, &r, pin);
     }
@@ -179,7 +185,7 @@ static enum status view_get_all(struct view *v, size_t count, const struct tkv_s
     enum status first = ST_OK;
     for (size_t i = 0; i < count; i++) {
         struct get_result r;
-        enum status st = view_get(v, key_of(keys[i].data, keys[i].size), &r);
+        enum status st = view_get(v, key_of(keys[i].data, keys[i].size), NULL, &r);
         if (st == ST_AGAIN) {
             for (size_t k = 0; k < i; k++) {
                 tkv_pin_release(v->db, &pins[k]);

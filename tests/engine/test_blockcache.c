@@ -209,6 +209,35 @@ static void blockcache__what_is_used_stays(void)
     end(&s);
 }
 
+static void blockcache__a_full_cache_wants_what_was_asked_for_twice(void)
+{
+    struct setup s;
+    begin(&s, MB);
+    uint64_t i = 0;
+    for (; stats(&s).evicted == 0; i++) {
+        EXPECT(blockcache_wants(s.c, 1, i)); /* there is room */
+        put(&s, 1, i, 4000);
+    }
+    unsigned first = 0, second = 0, late = 0;
+    for (uint64_t k = 0; k < 1000; k++) {
+        first += blockcache_wants(s.c, 2, k);
+        second += blockcache_wants(s.c, 2, k);
+    }
+    for (uint64_t k = 0; k < 100; k++) {
+        late += blockcache_wants(s.c, 2, k);
+    }
+    EXPECT(first == 0);
+    EXPECT(second == 1000);
+    EXPECT(late < 60); /* others took their places */
+    blockcache_drop_file(s.c, 1);
+    EXPECT(blockcache_wants(s.c, 2, 5000)); /* there is room again */
+    EXPECT(blockcache_check(s.c));
+    end(&s);
+    begin(&s, 0);
+    EXPECT(!blockcache_wants(s.c, 1, 1) && !blockcache_wants(s.c, 1, 1));
+    end(&s);
+}
+
 static void blockcache__a_reader_keeps_an_evicted_block(void)
 {
     struct setup s;
@@ -461,6 +490,7 @@ TAP_MAIN({
     RUN(blockcache__never_above_its_capacity);
     RUN(blockcache__its_memory_is_what_it_says);
     RUN(blockcache__what_is_used_stays);
+    RUN(blockcache__a_full_cache_wants_what_was_asked_for_twice);
     RUN(blockcache__a_reader_keeps_an_evicted_block);
     RUN(blockcache__a_slow_reader_does_not_break_the_bound);
     RUN(blockcache__the_first_of_two_wins);
