@@ -43,6 +43,9 @@ def main():
         if made.returncode == 0:
             made = run('meson', 'install', '-C', plain, '--no-rebuild')
         tap.rule('the tree installs', problems(made))
+        published = os.path.join(prefix, 'share', 'tinykv', 'tinykv.proto')
+        tap.rule('the protocol file is among it',
+                 [] if os.path.isfile(published) else [f'there is no {published}'])
         env = dict(os.environ, PKG_CONFIG_PATH=os.path.join(prefix, 'lib', 'pkgconfig'))
         for kind, flags in (('shared', []), ('static', ['--static'])):
             found = run('pkg-config', '--cflags', '--libs', *flags, 'tkv', env=env)
