@@ -305,11 +305,10 @@ def damage(g, data):
     return bytes(data)
 
 
-def nested(depth, group):
-    if group:
-        return varint(100 << 3 | 3) * depth + varint(100 << 3 | 4) * depth
-    data = b''
-    for _ in range(depth):
+def nested(messages, groups):
+    """Groups inside messages inside a Tree."""
+    data = varint(100 << 3 | 3) * groups + varint(100 << 3 | 4) * groups
+    for _ in range(messages):
         data = b'\x12' + varint(len(data)) + data
     return data
 
@@ -368,8 +367,9 @@ def main():
              [] if min(taken, refused) > ROUNDS // 10 else [f'{taken} {refused}'])
     taken, refused = rule(
         tap, 'messages nested about as deep as may be', pbtool, classes,
-        [('Tree', nested(depth, group)) for depth in range(95, 106) for group in (False, True)])
-    tap.rule('the limit is among them', [] if (taken, refused) == (12, 10) else
+        [('Tree', nested(depth - groups, groups)) for depth in range(95, 106)
+         for groups in (0, 1, 40, depth)])
+    tap.rule('the limit is among them', [] if (taken, refused) == (24, 20) else
              [f'{taken} taken, {refused} refused'])
     tap.done()
 
