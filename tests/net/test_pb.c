@@ -263,7 +263,9 @@ static void test_pb__too_large_is_not_written(void)
     c.kinds = (struct pbtest_kinds){.l_bytes = {parts, 2}};
     EXPECT(pbenc_size(&pbtest_kinds_table, &c.kinds, &size) == ST_TOOBIG);
     EXPECT(pbenc_append(&pbtest_kinds_table, &c.kinds, &c.out) == ST_TOOBIG);
-    parts[1].size -= 15; /* tags and lengths: 2 * 7 */
+    parts[1].size -= 14; /* tags and lengths are 2 * 7: one byte too many */
+    EXPECT(pbenc_size(&pbtest_kinds_table, &c.kinds, &size) == ST_TOOBIG);
+    parts[1].size -= 1;
     EXPECT(pbenc_size(&pbtest_kinds_table, &c.kinds, &size) == ST_OK);
     EXPECT(size == PB_SIZE_MAX);
     pbcase_release(&c);

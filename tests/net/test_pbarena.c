@@ -117,6 +117,11 @@ static void test_pbarena__keeps_no_more_than_it_may(void)
     EXPECT(take(&a, 8) == ST_OK);
     EXPECT(a.chunk->cap == 4096);
     pbarena_release(&a);
+    EXPECT(take(&a, 5000) == ST_OK); /* in one chunk */
+    EXPECT(t.live == 1);
+    pbarena_reset(&a);
+    EXPECT(t.live == 0);
+    pbarena_release(&a);
 }
 
 static void test_pbarena__refused_memory_changes_nothing(void)
