@@ -12,15 +12,16 @@
  *
  * The driver's part of the contract
  *   C1  Events are given one at a time, `now` never goes back (it may stand still).
- *   C2  out->write, when there is one, joins one FIFO of writes; it is done before any later one.
- *       RAFT_EV_PERSISTED(s) says that every write up to s is durable; a write is atomic over a
- * crash. C3  A send leaves only when a RAFT_EV_PERSISTED with seq >= its `after` has been given.
- * Until then it is held, and a crash drops it. Sends may be lost, doubled, delayed and reordered.
+ *   C2  out->save, when there is one, joins one FIFO of writes; it is done before any later one.
+ *       RAFT_EV_PERSISTED(s): every write up to s is durable. A write is atomic over a crash.
+ *   C3  A send leaves only when a RAFT_EV_PERSISTED with seq >= its `after` has been given. Until
+ *       then it is held, and a crash drops it. Sends may be lost, doubled, delayed, reordered.
  *   C4  Payloads of [out->warm, last] are at hand: an append names those or a range just fetched.
- *   C5  out->apply ranges are applied in order, each entry once; RAFT_EV_APPLIED says how far.
- *   C6  By out->deadline at the latest the core is stepped again (RAFT_EV_TIME if with nothing
- * else). C7  A write that fails is reported (RAFT_EV_PERSIST_FAILED) and never retried: the node
- * stops.
+ *   C5  out->apply ranges are applied in order, each entry once; RAFT_EV_APPLIED says how far. What
+ *       is not applied yet when out->save has a snapshot is not applied any more: when that write
+ *       is durable the state machine is the snapshot's.
+ *   C6  By out->deadline at the latest the core is stepped again (RAFT_EV_TIME, for want of news).
+ *   C7  A write that fails is reported (RAFT_EV_PERSIST_FAILED) and never retried: the node stops.
  *
  * Invariants (O1..O8 are the ordering rules of docs/raft.md)
  *   V1  no message carries a term above the durable one when it leaves; a vote, one's own too,
@@ -75,10 +76,11 @@ struct raft_options {
     bool verify;        /* raft_check after every step */
     /* room: what raft_size() depends on */
     uint32_t members; /* at most RAFT_MEMBERS_MAX [that] */
-    uint32_t runs;   /* terms of the log that it remembers; of older ones, committed, only snapshots
-                        are sent [1024] */
-    uint32_t window; /* entries whose sizes it remembers, a power of two [4096] */
-    uint32_t reads;  /* reads that wait at a time [1024] */
+    uint32_t runs;    /* terms of the log that it remembers; what is older is sent as a snapshot
+                         only, so it must be in one: see RAFT_SEEN_RUNS_FULL. At least twice what
+                         the log has at the start [1024] */
+    uint32_t window;  /* entries whose sizes it remembers, a power of two [4096] */
+    uint32_t reads;   /* reads that wait at a time [1024] */
     /* flow control */
     uint32_t message_entries; /* in one append [1024] */
     uint32_t message_bytes;   /* in one append, but for one entry that is larger [1 MiB] */
@@ -183,22 +185,24 @@ struct raft_write {
     uint64_t truncate; /* entries from here on go first; 0: none */
     uint64_t lo;       /* entries [lo, hi), */
     uint64_t hi;
-    const struct raft_item *items; /* hi - lo of them; payloads: those of the event, at
-                                      event items + `skip`; or of the core's own making (a no-op, a
-                                      configuration) when `own` */
-    uint32_t skip;
-    bool own;
+    uint64_t term;                 /* of all of them; 0: as the items say */
+    const struct raft_item *items; /* hi - lo of them */
+    uint32_t skip; /* how many of the event's entries come before the first: its payload is there */
+    bool own;      /* made by the core (a no-op, a configuration): no payload came with the event */
 };
 
 enum raft_action_type {
     RAFT_SEND = 1, /* after, msg */
     RAFT_FETCH,    /* node, lo, hi, bytes: read entries from lo on, below hi, at least one, about
                       `bytes`; say RAFT_EV_FETCHED (or LOG_FAULT) */
-    RAFT_SNAPSHOT, /* node, session, lo: stream it a snapshot that covers lo or more; say
-                      RAFT_EV_SNAPSHOT_SENT when that is over, either way */
+    RAFT_SNAPSHOT, /* node, session, lo, msg: stream it a snapshot that covers lo or more; say
+                      RAFT_EV_SNAPSHOT_SENT when that is over, either way. msg is what the other
+                      core gets when it has all, but for place and config, which are the
+                      driver's to fill in; `after` holds for it as for a send */
     RAFT_READY,    /* context: reads may be served now from the applied state; lease: until when
                       (0: the moment that was asked in was confirmed, there is no hurry) */
-    RAFT_REPLY,    /* context, outcome, place: an answer to propose, configure, transfer, read */
+    RAFT_REPLY,    /* context, outcome, place: an answer to propose, configure, transfer, read.
+                      What went over the network may be answered twice, or never */
 };
 
 struct raft_action {
@@ -269,13 +273,14 @@ struct raft_out {
     /* the core's */
     uint32_t count; /* of actions */
     uint32_t need;  /* ST_TOOBIG: the cap that would have done */
-    struct raft_write write;
+    struct raft_write save;
     uint64_t apply_lo; /* hand [apply_lo, apply_hi) to the state machine; empty: nothing new */
     uint64_t apply_hi;
-    bool role_changed; /* state, leader or term are not what they were: see raft_view */
-    uint64_t deadline; /* step again at this time at the latest, even if nothing happens */
-    uint64_t warm;     /* payloads below this index need not be at hand */
-    uint64_t seen;     /* RAFT_SEEN bits */
+    bool role_changed;    /* state, leader or term are not what they were: see raft_view */
+    uint64_t deadline;    /* step again at this time at the latest, even if nothing happens */
+    uint64_t warm;        /* payloads below this index need not be at hand */
+    uint64_t seen;        /* RAFT_SEEN bits */
+    struct raft_item own; /* what save.items points to when save.own */
 };
 
 /* ---- calls ---- */

@@ -13,8 +13,8 @@
  *   VOTE             place = last entry; transfer = the leader asked for it (lease does not hold)
  *   VOTE_REPLY       ok = granted
  *   APPEND           place = entry before the first; count, items; commit; stamp
- *   APPEND_REPLY     ok: index = durable match. Not ok: place = where to go on (see below).
- *                    Both: accepted; probe, stamp echoed
+ *   APPEND_REPLY     ok: index = durable match. Not ok: index = the place that was refused,
+ *                    place = where to go on (see below). Both: accepted; probe, stamp echoed
  *   HEARTBEAT        commit; stamp. No statement about the log is made
  *   HEARTBEAT_REPLY  index = durable match, accepted; probe, stamp echoed
  *   SNAPSHOT         place, config = what it covers. As received: all chunks have come, and the
@@ -22,9 +22,10 @@
  *   READ             context = the asker's name for it; probe = the asker's life (a number drawn
  *                    at its start, so that an answer to an earlier life is known as such)
  *   READ_REPLY       ok, index; commit; context, probe echoed
- *   FETCH            place.index .. index (half open) = the range that was damaged
+ *   FETCH            [place.index, index) = entries that were damaged; probe = the asker's life
  *   FETCH_REPLY      place.index = first; count, items = what is there; index = the sender's last
- *                    entry; commit = what it has thrown away (its log begins behind it)
+ *                    entry; ok = the first one is there whole, or is not in the sender's log for
+ *                    sure (not: thrown away, or damaged there too); probe echoed
  *   TIMEOUT_NOW      stand for election at once
  *   PROPOSE          count, items (the driver attaches payloads); context; probe as in READ
  *   PROPOSE_REPLY    outcome; place = of the first entry, when it was taken; context, probe echoed

@@ -1,0 +1,899 @@
+/* soup.c - see soup.h: nodes, disks, the network, and the moves. */
+#include "tests/raft/soup.h"
+
+#include "tests/lin/libc_mem.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LOST_ID UINT64_MAX /* the payload of a damaged entry: nobody must ever see it */
+
+__attribute__((format(printf, 2, 3))) static void wrong(struct soup *s, const char *format, ...)
+{
+    va_list args;
+    if (soup_what(s)[0] == '\0') {
+        va_start(args, format);
+        (void)vsnprintf(s->what, sizeof s->what, format, args);
+        va_end(args);
+    }
+}
+
+#define U(x) ((unsigned long long)(x))
+
+__attribute__((format(printf, 2, 3))) static void trace(const struct soup *s, const char *format,
+                                                        ...)
+{
+    va_list args;
+    if (s->traced) {
+        va_start(args, format);
+        (void)printf("# %llu: ", U(s->now));
+        (void)vprintf(format, args);
+        (void)printf("\n");
+        va_end(args);
+    }
+}
+
+const char *soup_what(const struct soup *s)
+{
+    return s->what[0] != '\0' ? s->what : s->watch.what;
+}
+
+static bool fine(const struct soup *s)
+{
+    return soup_what(s)[0] == '\0';
+}
+
+#define GROW(array, count, cap)                                  \
+    ((count) < (cap) ? (void)0                                   \
+                     : (void)((cap) = (cap) > 0 ? 2 * (cap) : 8, \
+                              (array) = realloc((array), (cap) * sizeof *(array))))
+
+/* ---- logs ---- */
+
+static uint64_t log_last(const struct soup_log *l)
+{
+    return l->from + l->count - 1;
+}
+
+static struct soup_entry *log_at(const struct soup_log *l, uint64_t index)
+{
+    return index >= l->from && index - l->from < l->count ? &l->entries[index - l->from] : NULL;
+}
+
+static void log_push(struct soup_log *l, struct soup_entry e)
+{
+    GROW(l->entries, l->count, l->cap);
+    l->entries[l->count++] = e;
+}
+
+static void log_forget(struct soup_log *l, uint64_t index)
+{
+    uint64_t n = index + 1 > l->from ? index + 1 - l->from : 0;
+    n = n < l->count ? n : l->count;
+    memmove(l->entries, l->entries + n, (l->count - n) * sizeof *l->entries);
+    l->count -= n;
+    l->from = index + 1 > l->from ? index + 1 : l->from;
+}
+
+static void log_copy(struct soup_log *to, const struct soup_log *from)
+{
+    to->from = from->from;
+    to->count = 0;
+    for (size_t i = 0; i < from->count; i++) {
+        log_push(to, from->entries[i]);
+    }
+}
+
+/* One write, to the log in memory or to that on the disk. */
+static void log_write(struct soup_log *l, const struct raft_write *w, const struct soup_entry *e)
+{
+    if (w->has_snapshot && w->keep) {
+        log_forget(l, w->place.index);
+    } else if (w->has_snapshot) {
+        l->count = 0;
+        l->from = w->place.index + 1;
+    }
+    if (w->truncate != 0) {
+        l->count = w->truncate > l->from ? w->truncate - l->from : 0;
+    }
+    for (uint64_t i = w->lo; i < w->hi; i++) {
+        struct soup_entry *there = log_at(l, i);
+        if (there != NULL) {
+            *there = e[i - w->lo];
+        } else if (i == log_last(l) + 1) {
+            log_push(l, e[i - w->lo]);
+        }
+    }
+}
+
+/* ---- messages ---- */
+
+static void msg_free(struct soup_msg *m)
+{
+    free(m->entries);
+    free(m->items);
+}
+
+static void list_push(struct soup_list *l, struct soup_msg m)
+{
+    GROW(l->msgs, l->count, l->cap);
+    l->msgs[l->count++] = m;
+}
+
+static struct soup_msg list_take(struct soup_list *l, size_t i)
+{
+    struct soup_msg m = l->msgs[i];
+    l->count--;
+    memmove(&l->msgs[i], &l->msgs[i + 1], (l->count - i) * sizeof m);
+    return m;
+}
+
+static void list_clear(struct soup_list *l)
+{
+    while (l->count > 0) {
+        struct soup_msg m = list_take(l, l->count - 1);
+        msg_free(&m);
+    }
+}
+
+static const struct raft_config *keep_config(struct soup *s, const struct raft_config *c)
+{
+    GROW(s->configs, s->config_count, s->config_cap);
+    struct raft_config *copy = malloc(sizeof *copy);
+    memset(copy, 0, sizeof *copy);
+    copy->count = c->count;
+    memcpy(copy->members, c->members, c->count * sizeof c->members[0]);
+    s->configs[s->config_count++] = copy;
+    return copy;
+}
+
+/* The entries that a message names, out of the sender's log. */
+static void attach(struct soup *s, struct soup_node *n, struct soup_msg *m, uint64_t first)
+{
+    m->entries = malloc((m->m.count + 1) * sizeof *m->entries);
+    m->items = malloc((m->m.count + 1) * sizeof *m->items);
+    for (uint32_t i = 0; i < m->m.count; i++) {
+        const struct soup_entry *e = log_at(&n->log, first + i);
+        if (e == NULL || e->id == LOST_ID) {
+            wrong(s, "C4: node %llu sends entry %llu, which it does not have", U(n->id),
+                  U(first + i));
+            m->m.count = i;
+            break;
+        }
+        m->entries[i] = *e;
+        m->items[i] = e->item;
+    }
+    m->m.items = m->items;
+}
+
+static struct soup_msg msg_copy(const struct soup_msg *m)
+{
+    struct soup_msg c = *m;
+    c.entries = malloc((m->m.count + 1) * sizeof *c.entries);
+    c.items = malloc((m->m.count + 1) * sizeof *c.items);
+    if (m->entries != NULL) {
+        memcpy(c.entries, m->entries, m->m.count * sizeof *c.entries);
+        memcpy(c.items, m->items, m->m.count * sizeof *c.items);
+    }
+    c.m.items = m->m.items != NULL ? c.items : NULL;
+    return c;
+}
+
+static void leaves(struct soup *s, struct soup_msg m)
+{
+    raftwatch_sent(&s->watch, &m.m);
+    m.due = s->now + s->options.heartbeat / 10;
+    bool cut = m.m.to > SOUP_NODES || s->cut[m.m.from][m.m.to];
+    if (cut && m.m.type != RAFT_MSG_SNAPSHOT) { /* of a snapshot the driver hears */
+        msg_free(&m);
+    } else {
+        list_push(&s->net, m);
+    }
+}
+
+static void leave_or_hold(struct soup *s, struct soup_node *n, struct soup_msg m)
+{
+    if (m.after > n->told) {
+        list_push(&n->held, m);
+    } else {
+        leaves(s, m);
+    }
+}
+
+static void release_held(struct soup *s, struct soup_node *n)
+{
+    for (size_t i = 0; i < n->held.count;) {
+        if (n->held.msgs[i].after <= n->told) {
+            leaves(s, list_take(&n->held, i));
+        } else {
+            i++;
+        }
+    }
+}
+
+/* ---- what a step asks for ---- */
+
+static void take_write(struct soup *s, struct soup_node *n, const struct soup_msg *from,
+                       const struct soup_entry *payload)
+{
+    const struct raft_write *w = &s->out.save;
+    struct soup_write copy = {.w = *w};
+    copy.entries = malloc((w->hi - w->lo + 1) * sizeof *copy.entries);
+    for (uint64_t i = w->lo; i < w->hi; i++) {
+        struct soup_entry e = {w->items[i - w->lo], 0};
+        if (!w->own && payload != NULL) {
+            e = payload[i - w->lo + w->skip];
+        }
+        e.item.term = w->term != 0 ? w->term : w->items[i - w->lo].term;
+        if (w->own && e.item.config != NULL) {
+            e.item.config = keep_config(s, e.item.config);
+        }
+        copy.entries[i - w->lo] = e;
+    }
+    if (w->has_snapshot) {
+        copy.w.config = keep_config(s, w->config);
+        copy.digest = from->digest;
+    }
+    if (w->has_snapshot) {
+        n->apply_to = n->machine.place.index + 1; /* what was to be applied is not there now */
+    }
+    if (!w->repair) {
+        log_write(&n->log, w, copy.entries);
+    }
+    GROW(n->writes, n->write_count, n->write_cap);
+    n->writes[n->write_count++] = copy;
+}
+
+static void take_send(struct soup *s, struct soup_node *n, const struct raft_action *a,
+                      const struct soup_entry *payload)
+{
+    struct soup_msg m = {.m = a->msg, .after = a->after};
+    if (m.m.type == RAFT_MSG_APPEND) {
+        uint64_t lo = m.m.place.index + 1;
+        const uint64_t *cold = n->fetched[m.m.to % (SOUP_NODES + 1)];
+        if (m.m.count > 0 && lo < n->warm && (lo < cold[0] || lo + m.m.count > cold[1])) {
+            wrong(s, "C4: node %llu sends %llu.., warm from %llu", U(n->id), U(lo), U(n->warm));
+        }
+        attach(s, n, &m, lo);
+    } else if (m.m.type == RAFT_MSG_FETCH_REPLY) {
+        attach(s, n, &m, m.m.place.index);
+    } else if (m.m.type == RAFT_MSG_PROPOSE) {
+        m.entries = malloc(m.m.count * sizeof *m.entries);
+        m.items = malloc(m.m.count * sizeof *m.items);
+        for (uint32_t i = 0; i < m.m.count; i++) {
+            m.entries[i] = payload[i];
+            m.items[i] = payload[i].item;
+        }
+        m.m.items = m.items;
+    }
+    leave_or_hold(s, n, m);
+}
+
+static void take_snapshot(struct soup *s, struct soup_node *n, const struct raft_action *a)
+{
+    struct soup_msg m = {.m = a->msg, .after = a->after, .session = a->session};
+    if (n->machine.place.index < a->lo) {
+        wrong(s, "node %llu wants a snapshot of %llu, %llu are applied", U(n->id), U(a->lo),
+              U(n->machine.place.index));
+    }
+    m.m.place = n->machine.place;
+    m.m.config = keep_config(s, &n->machine.config);
+    m.digest = n->machine.digest;
+    leave_or_hold(s, n, m);
+}
+
+/* An answer may come twice: the one that nobody waits for any more is nothing. */
+static void read_over(struct soup *s, struct soup_node *n, uint64_t context, bool served)
+{
+    for (size_t i = 0; i < s->read_count; i++) {
+        if (s->reads[i].context == context && s->reads[i].node == n->id) {
+            if (served) {
+                raftwatch_served(&s->watch, n->core, s->reads[i].asked);
+                s->reads_served++;
+            }
+            s->reads[i] = s->reads[--s->read_count];
+            return;
+        }
+    }
+}
+
+static void take_action(struct soup *s, struct soup_node *n, const struct raft_action *a,
+                        const struct soup_entry *payload)
+{
+    switch (a->type) {
+    case RAFT_SEND:
+        take_send(s, n, a, payload);
+        break;
+    case RAFT_FETCH:
+        GROW(s->fetches, s->fetch_count, s->fetch_cap);
+        s->fetches[s->fetch_count++] = (struct soup_fetch){n->id, a->node, a->lo, a->hi};
+        break;
+    case RAFT_SNAPSHOT:
+        take_snapshot(s, n, a);
+        break;
+    case RAFT_READY:
+        read_over(s, n, a->context, true);
+        break;
+    case RAFT_REPLY:
+        s->replies[a->outcome]++;
+        read_over(s, n, a->context, false);
+        break;
+    default:
+        wrong(s, "unknown action %u", a->type);
+        break;
+    }
+}
+
+static void tell_step(const struct soup *s, const struct soup_node *n, const struct raft_event *e)
+{
+    struct raft_view v;
+    raft_view(n->core, &v);
+    trace(s,
+          "node %llu event %u (%s %llu>%llu t%llu i%llu) term %llu state %u leader %llu log %llu "
+          "durable %llu commit %llu applied %llu seen %llx",
+          U(n->id), e->type, e->msg != NULL ? raftmsg_name(e->msg->type) : "",
+          U(e->msg != NULL ? e->msg->from : 0), U(e->msg != NULL ? e->msg->to : 0),
+          U(e->msg != NULL ? e->msg->term : 0), U(e->index), U(v.term), v.state, U(v.leader),
+          U(v.last), U(v.durable), U(v.commit), U(v.applied), U(s->out.seen));
+}
+
+/* One step, and all that comes of it but what takes time. */
+static enum status step_with(struct soup *s, struct soup_node *n, const struct raft_event *event,
+                             const struct soup_msg *from, const struct soup_entry *payload)
+{
+    struct raft_event e = *event;
+    uint64_t ids[64];
+    if (!fine(s) || !n->up) {
+        return ST_STOPPED;
+    }
+    e.now = s->now;
+    s->steps++;
+    enum status st = raft_step(n->core, &e, &s->out);
+    if (st != ST_OK) {
+        wrong(s, "node %llu refuses event %u: %s", U(n->id), e.type, status_name(st));
+        return st;
+    }
+    s->seen |= s->out.seen;
+    n->wants_snapshot = n->wants_snapshot || (s->out.seen & RAFT_SEEN(RAFT_SEEN_RUNS_FULL)) != 0;
+    const struct raft_write *w = &s->out.save;
+    uint64_t *many = w->hi - w->lo > 64 ? malloc((w->hi - w->lo) * sizeof *many) : ids;
+    for (uint64_t i = w->lo; i < w->hi; i++) {
+        many[i - w->lo] = w->own || payload == NULL ? 0 : payload[i - w->lo + w->skip].id;
+    }
+    if (s->traced) {
+        tell_step(s, n, &e);
+    }
+    raftwatch_stepped(&s->watch, n->core, &e, &s->out, many);
+    if (many != ids) {
+        free(many);
+    }
+    n->deadline = s->out.deadline;
+    n->warm = s->out.warm;
+    if (w->seq != 0) {
+        take_write(s, n, from, payload);
+    }
+    if (s->out.apply_hi > s->out.apply_lo) {
+        n->apply_to = s->out.apply_hi;
+    }
+    for (uint32_t i = 0; i < s->out.count; i++) {
+        take_action(s, n, &s->out.actions[i], payload);
+    }
+    return ST_OK;
+}
+
+static void say_fetched(struct soup *s)
+{
+    while (s->fetch_count > 0) {
+        struct soup_fetch f = s->fetches[--s->fetch_count];
+        struct soup_node *n = &s->node[f.node];
+        uint64_t hi = f.lo + 1 + prng_below(&s->prng, f.hi - f.lo);
+        n->fetched[f.peer % (SOUP_NODES + 1)][0] = f.lo;
+        n->fetched[f.peer % (SOUP_NODES + 1)][1] = hi;
+        struct raft_event e = {.type = RAFT_EV_FETCHED, .node = f.peer, .lo = f.lo, .hi = hi};
+        e.bytes = (hi - f.lo) * 10;
+        (void)step_with(s, n, &e, NULL, NULL);
+    }
+}
+
+enum status soup_step(struct soup *s, uint64_t id, const struct raft_event *event)
+{
+    enum status st = step_with(s, &s->node[id], event, NULL, NULL);
+    say_fetched(s);
+    return st;
+}
+
+void soup_event(struct soup *s, uint64_t id, enum raft_event_type type)
+{
+    (void)soup_step(s, id, &(struct raft_event){.type = (uint8_t)type});
+}
+
+void soup_force(struct soup *s, uint64_t id, enum raft_force force)
+{
+    (void)soup_step(s, id, &(struct raft_event){.type = RAFT_EV_TIME, .force = (uint8_t)force});
+}
+
+/* ---- clients ---- */
+
+uint64_t soup_propose(struct soup *s, uint64_t id)
+{
+    struct raft_view before;
+    struct raft_view after;
+    if (!s->node[id].up || !fine(s)) {
+        return 0;
+    }
+    uint32_t bytes = (uint32_t)prng_below(&s->prng, 20);
+    struct soup_entry e = {{.kind = RAFT_COMMAND, .bytes = bytes}, ++s->next_id};
+    struct raft_event event = {.type = RAFT_EV_PROPOSE, .items = &e.item, .count = 1, .ok = true};
+    event.context = ++s->next_id;
+    soup_view(s, id, &before);
+    (void)step_with(s, &s->node[id], &event, NULL, &e);
+    soup_view(s, id, &after);
+    say_fetched(s);
+    return after.last > before.last ? after.last : 0;
+}
+
+void soup_read(struct soup *s, uint64_t id)
+{
+    if (s->node[id].up && fine(s)) {
+        GROW(s->reads, s->read_count, s->read_cap);
+        s->reads[s->read_count++] =
+            (struct soup_read){id, raftwatch_asked(&s->watch), ++s->next_id};
+        struct raft_event e = {.type = RAFT_EV_READ, .context = s->next_id};
+        (void)soup_step(s, id, &e);
+    }
+}
+
+void soup_transfer(struct soup *s, uint64_t id, uint64_t to)
+{
+    struct raft_event e = {.type = RAFT_EV_TRANSFER, .node = to, .context = ++s->next_id};
+    (void)soup_step(s, id, &e);
+}
+
+enum raft_outcome soup_change(struct soup *s, uint64_t id, const struct raft_config *config)
+{
+    uint64_t before[RAFT_OUTCOMES];
+    struct raft_event e = {.type = RAFT_EV_CONFIGURE, .config = config, .context = ++s->next_id};
+    memcpy(before, s->replies, sizeof before);
+    (void)soup_step(s, id, &e);
+    for (int i = 1; i < RAFT_OUTCOMES; i++) {
+        if (s->replies[i] != before[i]) {
+            return (enum raft_outcome)i;
+        }
+    }
+    return RAFT_LOST;
+}
+
+/* ---- disks ---- */
+
+static void write_down(struct soup *s, struct soup_node *n)
+{
+    struct soup_write *w = &n->writes[0];
+    log_write(&n->disk, &w->w, w->entries);
+    if (w->w.has_hard) {
+        n->hard = w->w.hard;
+    }
+    if (w->w.has_snapshot) {
+        n->base = (struct soup_snapshot){w->w.place, *w->w.config, w->w.place.index, w->digest};
+        n->flushed = n->base;
+    }
+    if (w->w.repair) {
+        log_write(&n->log, &w->w, w->entries);
+    }
+    n->done = w->w.seq;
+    raftwatch_durable(&s->watch, n->id, n->done);
+    free(w->entries);
+    n->write_count--;
+    memmove(n->writes, n->writes + 1, n->write_count * sizeof *n->writes);
+}
+
+void soup_persist(struct soup *s, uint64_t id, size_t count, bool tell)
+{
+    struct soup_node *n = &s->node[id];
+    bool switched = false;
+    while (n->up && count-- > 0 && n->write_count > 0) {
+        switched = switched || n->writes[0].w.has_snapshot;
+        write_down(s, n);
+    }
+    if (switched) { /* the state machine is the other one from here on: the core must know */
+        n->machine = n->flushed;
+        n->apply_to = n->machine.place.index + 1;
+    }
+    if ((tell || switched) && n->up && n->told < n->done) {
+        struct raft_event e = {.type = RAFT_EV_PERSISTED, .index = n->done};
+        n->told = n->done;
+        (void)soup_step(s, id, &e);
+        release_held(s, n);
+    }
+}
+
+static void check_digest(struct soup *s, const struct soup_node *n)
+{
+    uint64_t i = n->machine.place.index;
+    if (i >= s->digest_cap) {
+        size_t cap = 2 * i + 64;
+        s->digests = realloc(s->digests, cap * sizeof *s->digests);
+        memset(s->digests + s->digest_cap, 0, (cap - s->digest_cap) * sizeof *s->digests);
+        s->digest_cap = cap;
+    }
+    if (s->digests[i] == 0) {
+        s->digests[i] = n->machine.digest;
+    } else if (s->digests[i] != n->machine.digest) {
+        wrong(s, "SM: node %llu has another state at %llu than others had", U(n->id), U(i));
+    }
+}
+
+void soup_apply(struct soup *s, uint64_t id, uint64_t count)
+{
+    struct soup_node *n = &s->node[id];
+    uint64_t before = n->machine.place.index;
+    while (n->up && count-- > 0 && n->machine.place.index + 1 < n->apply_to && fine(s)) {
+        uint64_t i = n->machine.place.index + 1;
+        const struct soup_entry *e = log_at(&n->log, i);
+        if (e == NULL || e->id == LOST_ID) {
+            wrong(s, "node %llu applies entry %llu, which it does not have", U(id), U(i));
+            return;
+        }
+        n->machine.place = (struct raft_place){i, e->item.term};
+        n->machine.digest = hash_add(hash_add(n->machine.digest, i), e->id) | 1;
+        if (e->item.kind == RAFT_CONFIG) {
+            n->machine.config = *e->item.config;
+            n->machine.config_index = i;
+        }
+        check_digest(s, n);
+    }
+    if (n->machine.place.index > before) {
+        struct raft_event e = {.type = RAFT_EV_APPLIED, .index = n->machine.place.index};
+        (void)soup_step(s, id, &e);
+    }
+}
+
+void soup_flush(struct soup *s, uint64_t id)
+{
+    struct soup_node *n = &s->node[id];
+    n->wants_snapshot = false;
+    if (n->up && n->machine.place.index > n->flushed.place.index) {
+        n->flushed = n->machine;
+        struct raft_event e = {.type = RAFT_EV_SNAPSHOT_TAKEN, .place = n->flushed.place};
+        (void)soup_step(s, id, &e);
+    }
+}
+
+void soup_compact(struct soup *s, uint64_t id, uint64_t index)
+{
+    struct soup_node *n = &s->node[id];
+    bool switching = false;
+    for (size_t i = 0; i < n->write_count; i++) {
+        switching = switching || n->writes[i].w.has_snapshot;
+    }
+    if (!n->up || switching || index <= n->base.place.index || index > n->flushed.place.index) {
+        return;
+    }
+    for (uint64_t i = n->base.place.index + 1; i <= index; i++) {
+        const struct soup_entry *e = log_at(&n->disk, i);
+        if (e != NULL && e->item.kind == RAFT_CONFIG) {
+            n->base.config = *e->item.config;
+            n->base.config_index = i;
+        }
+        n->base.place = (struct raft_place){i, e->item.term};
+    }
+    log_forget(&n->disk, index);
+    log_forget(&n->log, index);
+    struct raft_event e = {.type = RAFT_EV_COMPACTED, .index = index};
+    (void)soup_step(s, id, &e);
+}
+
+void soup_damage(struct soup *s, uint64_t id, uint64_t lo, uint64_t hi)
+{
+    struct soup_node *n = &s->node[id];
+    for (uint64_t i = lo; i < hi; i++) {
+        struct soup_entry *e = log_at(&n->disk, i);
+        if (e != NULL) {
+            e->id = LOST_ID;
+        }
+    }
+}
+
+/* ---- processes ---- */
+
+static void free_process(struct soup_node *n)
+{
+    free(n->core);
+    n->core = NULL;
+    for (size_t i = 0; i < n->write_count; i++) {
+        free(n->writes[i].entries);
+    }
+    n->write_count = 0;
+    list_clear(&n->held);
+}
+
+void soup_crash(struct soup *s, uint64_t id)
+{
+    struct soup_node *n = &s->node[id];
+    if (!n->up) {
+        return;
+    }
+    trace(s, "node %llu crashes", U(id));
+    raftwatch_crashed(&s->watch, id);
+    for (size_t i = 0; i < s->read_count;) {
+        if (s->reads[i].node == id) {
+            s->reads[i] = s->reads[--s->read_count];
+        } else {
+            i++;
+        }
+    }
+    free_process(n);
+    n->up = false;
+    n->deadline = RAFT_NEVER;
+}
+
+void soup_blank(struct soup *s, uint64_t id)
+{
+    struct soup_node *n = &s->node[id];
+    soup_crash(s, id);
+    raftwatch_wiped(&s->watch, id);
+    n->made = true;
+    n->id = id;
+    n->incarnation = ++s->next_id + 1000;
+    n->hard = (struct raft_hard){0, 0};
+    n->disk.count = 0;
+    n->disk.from = 1;
+    n->base = n->flushed = (struct soup_snapshot){.digest = 1};
+}
+
+/* The log's terms, and its last two configurations. */
+static void read_disk(const struct soup_node *n, struct raft_start *st, struct raft_run *runs)
+{
+    st->hard = n->hard;
+    st->base = n->base.place;
+    st->last = log_last(&n->disk);
+    st->runs = runs;
+    st->applied = n->flushed.place.index;
+    st->config = &n->base.config;
+    st->config_index = n->base.config_index;
+    for (uint64_t i = n->disk.from; i <= st->last; i++) {
+        const struct raft_item *item = &log_at(&n->disk, i)->item;
+        if (st->run_count == 0 || runs[st->run_count - 1].term != item->term) {
+            runs[st->run_count++] = (struct raft_run){i, item->term};
+        }
+        if (item->kind == RAFT_CONFIG) {
+            st->before = st->config;
+            st->before_index = st->config_index;
+            st->config = item->config;
+            st->config_index = i;
+        }
+    }
+}
+
+static void say_damage(struct soup *s, struct soup_node *n)
+{
+    for (uint64_t i = n->disk.from; i <= log_last(&n->disk); i++) {
+        if (log_at(&n->disk, i)->id == LOST_ID) {
+            struct raft_event e = {.type = RAFT_EV_LOG_FAULT, .fault = RAFT_FAULT_DAMAGED};
+            e.lo = i;
+            e.hi = i + 1;
+            (void)soup_step(s, n->id, &e);
+        }
+    }
+}
+
+void soup_up(struct soup *s, uint64_t id)
+{
+    struct soup_node *n = &s->node[id];
+    struct raft_start st = {0};
+    if (n->up || !n->made || !fine(s)) {
+        return;
+    }
+    struct raft_options o = s->options;
+    o.self = id;
+    o.incarnation = n->incarnation;
+    o.seed = prng_next(&s->prng);
+    struct raft_run *runs = malloc((n->disk.count + 1) * sizeof *runs);
+    read_disk(n, &st, runs);
+    o.runs = o.runs > 2 * st.run_count ? o.runs : 2 * st.run_count;
+    n->core = raft_init(malloc(raft_size(&o)), &o);
+    n->up = true;
+    n->done = n->told = 0;
+    log_copy(&n->log, &n->disk);
+    n->machine = n->flushed;
+    n->apply_to = n->machine.place.index + 1;
+    memset(n->fetched, 0, sizeof n->fetched);
+    if (s->action_cap < raft_actions_max(n->core)) {
+        s->action_cap = raft_actions_max(n->core);
+        s->actions = realloc(s->actions, s->action_cap * sizeof *s->actions);
+        s->out.actions = s->actions;
+        s->out.cap = s->action_cap;
+    }
+    trace(s, "node %llu starts: term %llu vote %llu log %llu..%llu applied %llu", U(id),
+          U(st.hard.term), U(st.hard.vote), U(st.base.index), U(st.last), U(st.applied));
+    struct raft_event e = {.type = RAFT_EV_START, .now = s->now, .start = &st};
+    enum status status = raft_step(n->core, &e, &s->out);
+    if (status != ST_OK) {
+        wrong(s, "node %llu does not start: %s", U(id), status_name(status));
+    } else {
+        raftwatch_started(&s->watch, n->core, &st);
+        n->deadline = s->out.deadline;
+        n->warm = s->out.warm;
+    }
+    free(runs);
+    say_damage(s, n);
+}
+
+void soup_up_all(struct soup *s)
+{
+    for (uint64_t id = 1; id <= s->nodes; id++) {
+        soup_up(s, id);
+    }
+}
+
+/* ---- the network ---- */
+
+static void tell_snapshot(struct soup *s, const struct soup_msg *m, bool ok)
+{
+    if (m->m.type == RAFT_MSG_SNAPSHOT && s->node[m->m.from].up) {
+        struct raft_event e = {.type = RAFT_EV_SNAPSHOT_SENT, .node = m->m.to, .ok = ok};
+        e.session = m->session;
+        (void)soup_step(s, m->m.from, &e);
+    }
+}
+
+void soup_lose(struct soup *s, size_t i)
+{
+    struct soup_msg m = list_take(&s->net, i);
+    tell_snapshot(s, &m, false);
+    msg_free(&m);
+}
+
+void soup_twice(struct soup *s, size_t i)
+{
+    list_push(&s->net, msg_copy(&s->net.msgs[i]));
+}
+
+void soup_deliver(struct soup *s, size_t i)
+{
+    struct soup_msg m = list_take(&s->net, i);
+    struct soup_node *n = &s->node[m.m.to];
+    if (n->up && !s->cut[m.m.from][m.m.to]) {
+        struct raft_event e = {.type = RAFT_EV_RECEIVE, .msg = &m.m};
+        s->delivered++;
+        (void)step_with(s, n, &e, &m, m.entries);
+        say_fetched(s);
+        tell_snapshot(s, &m, true);
+    } else {
+        tell_snapshot(s, &m, false);
+    }
+    msg_free(&m);
+}
+
+long soup_find(const struct soup *s, unsigned type, uint64_t from, uint64_t to)
+{
+    for (size_t i = 0; i < s->net.count; i++) {
+        const struct raft_msg *m = &s->net.msgs[i].m;
+        if ((type == 0 || m->type == type) && (from == 0 || m->from == from) &&
+            (to == 0 || m->to == to)) {
+            return (long)i;
+        }
+    }
+    return -1;
+}
+
+uint32_t soup_pass(struct soup *s, unsigned type, uint64_t from, uint64_t to)
+{
+    uint32_t n = 0;
+    size_t left = s->net.count;
+    for (size_t i = 0; left > 0 && fine(s); left--) {
+        const struct raft_msg *m = &s->net.msgs[i].m;
+        bool wanted = (type == 0 || m->type == type) && (from == 0 || m->from == from) &&
+                      (to == 0 || m->to == to);
+        if (wanted) {
+            soup_deliver(s, i);
+            n++;
+        } else {
+            i++;
+        }
+    }
+    return n;
+}
+
+void soup_split(struct soup *s, uint64_t a, uint64_t b, bool cut)
+{
+    s->cut[a][b] = s->cut[b][a] = cut;
+}
+
+void soup_isolate(struct soup *s, uint64_t id, bool cut)
+{
+    for (uint64_t other = 1; other <= SOUP_NODES; other++) {
+        if (other != id) {
+            soup_split(s, id, other, cut);
+        }
+    }
+}
+
+/* ---- looking in, life ---- */
+
+void soup_view(const struct soup *s, uint64_t id, struct raft_view *v)
+{
+    *v = (struct raft_view){0};
+    if (s->node[id].up) {
+        raft_view(s->node[id].core, v);
+    }
+}
+
+uint64_t soup_leader(const struct soup *s)
+{
+    uint64_t leader = 0;
+    uint64_t term = 0;
+    for (uint64_t id = 1; id <= s->nodes; id++) {
+        struct raft_view v;
+        soup_view(s, id, &v);
+        if (v.state == RAFT_LEADER && v.term > term) {
+            term = v.term;
+            leader = id;
+        }
+    }
+    return leader;
+}
+
+struct raft_config soup_voters(const struct soup *s, uint32_t n)
+{
+    struct raft_config c = {.count = n};
+    for (uint32_t i = 0; i < n; i++) {
+        uint64_t incarnation = s->node[i + 1].incarnation;
+        c.members[i] = (struct raft_member){i + 1, incarnation, RAFT_IN};
+    }
+    return c;
+}
+
+void soup_init(struct soup *s, uint32_t n, uint64_t seed)
+{
+    memset(s, 0, sizeof *s);
+    s->mem = libc_mem();
+    s->prng.state = seed;
+    raftwatch_init(&s->watch, &s->mem);
+    s->traced = getenv("SOUP_TRACE") != NULL;
+    s->nodes = n;
+    s->now = 1;
+    s->options = (struct raft_options){.cluster = 7,
+                                       .election = 1000,
+                                       .heartbeat = 100,
+                                       .verify = true,
+                                       .members = SOUP_NODES,
+                                       .runs = 64,
+                                       .window = 256,
+                                       .reads = 16};
+    for (uint32_t id = 1; id <= n; id++) {
+        s->node[id].made = true;
+        s->node[id].id = id;
+        s->node[id].incarnation = 100 + id;
+        s->node[id].disk.from = 1;
+        s->node[id].deadline = RAFT_NEVER;
+    }
+    struct raft_config config = soup_voters(s, n);
+    for (uint32_t id = 1; id <= n; id++) {
+        s->node[id].base = (struct soup_snapshot){.config = config, .digest = 1};
+        s->node[id].flushed = s->node[id].base;
+    }
+}
+
+void soup_release(struct soup *s)
+{
+    for (uint32_t id = 1; id <= SOUP_NODES; id++) {
+        free_process(&s->node[id]);
+        free(s->node[id].writes);
+        free(s->node[id].held.msgs);
+        free(s->node[id].log.entries);
+        free(s->node[id].disk.entries);
+    }
+    list_clear(&s->net);
+    free(s->net.msgs);
+    free(s->reads);
+    free(s->digests);
+    free(s->fetches);
+    free(s->actions);
+    for (size_t i = 0; i < s->config_count; i++) {
+        free(s->configs[i]);
+    }
+    free(s->configs);
+    raftwatch_release(&s->watch);
+}
