@@ -116,24 +116,22 @@ static uint32_t draw(struct soup *s, uint32_t most)
 void soup_draw(struct soup *s)
 {
     static const uint32_t windows[] = {16, 32, 64, 256};
-    s->knobs = (struct soup_knobs){
-        .lose = draw(s, 100),
-        .twice = draw(s, 60),
-        .reorder = draw(s, 1000),
-        .crash = draw(s, 12),
-        .cut = draw(s, 12),
-        .propose = 20 + draw(s, 150),
-        .read = draw(s, 60),
-        .change = draw(s, 10),
-        .transfer = draw(s, 8),
-        .snapshot = draw(s, 30),
-        .stall = draw(s, 4),
-        .unreachable = draw(s, 10),
-        .persist = 60 + draw(s, 500),
-        .apply = 60 + draw(s, 400),
-        .force = draw(s, 6),
-        .damage = draw(s, 300),
-    };
+    s->knobs.lose = draw(s, 100);
+    s->knobs.twice = draw(s, 60);
+    s->knobs.reorder = draw(s, 1000);
+    s->knobs.crash = draw(s, 12);
+    s->knobs.cut = draw(s, 12);
+    s->knobs.propose = 20 + draw(s, 150);
+    s->knobs.read = draw(s, 60);
+    s->knobs.change = draw(s, 10);
+    s->knobs.transfer = draw(s, 8);
+    s->knobs.snapshot = draw(s, 30);
+    s->knobs.stall = draw(s, 4);
+    s->knobs.unreachable = draw(s, 10);
+    s->knobs.persist = 60 + draw(s, 500);
+    s->knobs.apply = 60 + draw(s, 400);
+    s->knobs.force = draw(s, 6);
+    s->knobs.damage = draw(s, 300);
     s->options.window = windows[prng_below(&s->prng, 4)];
     s->options.flight_entries = 1 + (uint32_t)prng_below(&s->prng, s->options.window / 2);
     s->options.backlog_entries = 1 + (uint32_t)prng_below(&s->prng, s->options.window - 2);
@@ -185,7 +183,8 @@ static void move_disk(struct soup *s)
 
 static void move_apply(struct soup *s)
 {
-    soup_apply(s, any_node(s), 1 + prng_below(&s->prng, 8));
+    uint64_t id = any_node(s);
+    soup_apply(s, id, 1 + prng_below(&s->prng, 8));
 }
 
 static uint32_t voters_on_disk(const struct soup_node *n)
@@ -270,7 +269,8 @@ static void draw_config(struct soup *s, const struct raft_config *from, struct r
     }
     for (uint64_t n = 1 + prng_below(&s->prng, 2); n > 0; n--) {
         static const uint8_t kinds[] = {0, RAFT_IN, RAFT_IN, RAFT_LEARNER};
-        roles[any_node(s)] = kinds[prng_below(&s->prng, 4)];
+        uint64_t id = any_node(s);
+        roles[id] = kinds[prng_below(&s->prng, 4)];
     }
     to->count = 0;
     for (uint64_t id = 1; id <= s->nodes; id++) {
@@ -330,7 +330,8 @@ static void move_leader(struct soup *s)
 {
     uint64_t id = any_node(s);
     if (chance(s, s->knobs.transfer)) {
-        soup_transfer(s, prng_below(&s->prng, 4) == 0 ? id : soup_leader(s), any_node(s));
+        uint64_t who = prng_below(&s->prng, 4) == 0 ? id : soup_leader(s);
+        soup_transfer(s, who, any_node(s));
     }
     if (chance(s, s->knobs.stall)) {
         soup_event(s, id, RAFT_EV_DISK_STALLED);
