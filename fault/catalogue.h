@@ -106,6 +106,23 @@ PLAN_KNOB(NET_OVERFLOW_ABORT, "net_overflow_abort", NET_SIZE, 0, 1, 0, PICK(70, 
 PLAN_KNOB(NET_FLIP, "net_flip", NET_FAULT, 0, 1000000, 0, LOG(10, 1000), 200000, "a bit of bytes that arrive is flipped")
 PLAN_KNOB(NET_FLIP_MAX, "net_flip_max", NET_SIZE, 0, 1000000, 1000, FIX, 0, "flipped bits of a run")
 
+PLAN_KNOB(PARTITIONS, "partitions", NET_FAULT, 0, 1000, 0, LIN(1, 4), 700000, "partitions at drawn moments, at most two at a time")
+PLAN_KNOB(PART_ISOLATE, "part_isolate", NET_FAULT, 0, 1000, 0, PICK(25), 850000, "weight: one node sees nobody")
+PLAN_KNOB(PART_HALVES, "part_halves", NET_FAULT, 0, 1000, 0, PICK(15), 850000, "weight: two groups")
+PLAN_KNOB(PART_BRIDGE, "part_bridge", NET_FAULT, 0, 1000, 0, PICK(15), 850000, "weight: two groups and a node that sees both")
+PLAN_KNOB(PART_RING, "part_ring", NET_FAULT, 0, 1000, 0, PICK(8), 850000, "weight: every node sees a majority, no two the same")
+PLAN_KNOB(PART_HUB, "part_hub", NET_FAULT, 0, 1000, 0, PICK(7), 850000, "weight: every node sees one node only")
+PLAN_KNOB(PART_LINK, "part_link", NET_FAULT, 0, 1000, 0, PICK(8), 850000, "weight: one pair of nodes")
+PLAN_KNOB(PART_ONEWAY, "part_oneway", NET_FAULT, 0, 1000, 0, PICK(12), 850000, "weight: one way only")
+PLAN_KNOB(PART_ROLES, "part_roles", NET_FAULT, 0, 1000, 0, PICK(5), 850000, "weight: connections of nodes are cut and those of clients are not, or the reverse")
+PLAN_KNOB(PART_CLASS, "part_class", NET_FAULT, 0, 1000, 0, PICK(3), 850000, "weight: big packets, or single connections")
+PLAN_KNOB(PART_FLAP, "part_flap", NET_FAULT, 0, 1000, 0, PICK(2), 850000, "weight: any of these, on and off")
+PLAN_KNOB(NET_CLOGS, "net_clogs", NET_FAULT, 0, 1000, 0, LIN(1, 3), 300000, "episodes: a link carries next to nothing")
+PLAN_KNOB(NET_SILENCES, "net_silences", NET_FAULT, 0, 1000, 0, LIN(1, 3), 300000, "episodes: one connection falls silent, one way or both, for good")
+PLAN_KNOB(NET_BURSTS, "net_bursts", NET_FAULT, 0, 1000, 0, LIN(1, 4), 300000, "episodes: a host is unreachable for a moment, again and again")
+PLAN_KNOB(NET_FD_LIMITS, "net_fd_limits", NET_FAULT, 0, 1000, 0, LIN(1, 2), 200000, "episodes: a node has hardly a descriptor left")
+PLAN_KNOB(NET_PORT_LIMITS, "net_port_limits", NET_FAULT, 0, 1000, 0, LIN(1, 2), 200000, "episodes: a node has hardly an ephemeral port left")
+
 /* ---- clocks ---- */
 PLAN_KNOB(CLOCK_DRIFT, "clock_drift", FAULT, 0, 100000, 0, LOG(10, 50000), 500000, "rate of a host's clocks is off by up to this many ppm")
 PLAN_KNOB(WALL_STEP, "wall_step", NODE_FAULT, 0, 1000000, 0, LOG(10000, 500000), 300000, "the wall clock jumps before it is read")

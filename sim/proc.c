@@ -30,6 +30,8 @@ void proc_trace(struct proc *p, enum trace_kind kind, const char *text, uint64_t
     memcpy(e.who, p->name, sizeof e.who);
     trace_text(&e, text);
     trace_add(&w->trace, &e);
+    bool talk = kind == TRACE_LOG || kind == TRACE_CONSOLE || kind == TRACE_NOTE;
+    p->spins = st == ST_OK && !talk ? 0 : p->spins;
 }
 
 /* ---- descriptors ---- */

@@ -49,6 +49,8 @@ struct proc {
     int fd_count;
     int fd_limit; /* descriptors below this one can be had */
     struct list pollers;
+    unsigned spins; /* waits for events that did not wait, since it did anything */
+    uint64_t spins_since;
     struct chooser_stream random;
     struct chooser_stream heap_stream;
     struct chooser_stream net_fault;

@@ -243,6 +243,7 @@ static void unanswered(struct half *h, enum status why)
     if (w->sched.now - h->lost_since >= limit) {
         drop_segments(h);
         from->forgot = true;
+        h->conn->net->effects[SIMNET_GAVE_UP]++;
         simsock_break(from, why);
         return;
     }
@@ -258,6 +259,7 @@ static void cut_off(struct half *h, enum simlink_mode mode)
     struct simsock *from = h->conn->side[h->from];
     bool reset = h->head < h->count && h->segments[h->count - 1].rst;
     h->cut = true;
+    h->conn->net->effects[SIMNET_RST_LOST] += reset;
     if (mode == SIMLINK_RESET || reset) { /* a RST is not sent twice */
         drop_segments(h);
         if (from != NULL && !from->gone) {
@@ -283,6 +285,7 @@ static bool deaf(const struct half *h)
 static void unknown_here(struct half *h)
 {
     struct half *back = &h->conn->half[1 - h->from];
+    h->conn->net->effects[SIMNET_UNKNOWN]++;
     drop_segments(h);
     drop_segments(back);
     simconn_send(back, 0, false, true);
@@ -309,6 +312,7 @@ static bool take_segment(struct half *h, struct simsock *to)
                                 .c = (uint64_t)h->from};
         trace_add(&n->world->trace, &e);
         simsock_notify(to, ENV_IN);
+        n->effects[SIMNET_STALE] += h->cut;
         h->unacked += bytes;
         if (simconn_ack_passes(h)) {
             acknowledged(h);
@@ -317,6 +321,7 @@ static bool take_segment(struct half *h, struct simsock *to)
         }
     }
     if (g->bytes > 0) {
+        n->effects[SIMNET_WINDOW]++;
         return false;
     }
     if (g->fin) {
@@ -358,6 +363,7 @@ static bool is_unknown(const struct half *h, const struct simsock *to)
 static void reset_lost(struct half *h)
 {
     struct simsock *from = h->conn->side[h->from];
+    h->conn->net->effects[SIMNET_RST_LOST]++;
     if (from != NULL) {
         from->forgot = true;
     }
@@ -381,6 +387,7 @@ static enum taken first_segment(struct half *h)
         return THE_END;
     }
     if (mode != SIMLINK_PASS || deaf(h)) {
+        c->net->effects[SIMNET_DEAF] += mode == SIMLINK_PASS;
         cut_off(h, mode);
         return NOT_NOW;
     }

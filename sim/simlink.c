@@ -141,6 +141,7 @@ bool simlink_lost(struct simlink *l)
     bool lost = world_fault(w, &l->time, PLAN_NET_LOSS) ||
                 (l->profile.loss_ppm > 0 && choose_chance(&l->time, l->profile.loss_ppm));
     l->lost += lost;
+    l->net->effects[SIMNET_LOST] += lost;
     return lost;
 }
 

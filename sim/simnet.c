@@ -20,6 +20,31 @@ struct simnet *simnet_new(struct world *w)
     return n;
 }
 
+uint64_t simnet_effect(const struct simnet *n, enum simnet_effect e)
+{
+    return n->effects[e];
+}
+
+const char *simnet_effect_name(enum simnet_effect e)
+{
+    static const char *const names[SIMNET_EFFECTS] = {
+        [SIMNET_STALE] = "old bytes after a cut",
+        [SIMNET_DEAF] = "silent for want of acknowledgements",
+        [SIMNET_SYN_CUT] = "a handshake met a cut",
+        [SIMNET_REJECTED] = "a connect was rejected on its way",
+        [SIMNET_RST_LOST] = "a reset met a cut",
+        [SIMNET_UNKNOWN] = "an unknown connection was reset",
+        [SIMNET_GAVE_UP] = "a user timeout",
+        [SIMNET_KEEPALIVE] = "keepalive gave up",
+        [SIMNET_GHOST_WHOLE] = "half a connection became whole",
+        [SIMNET_GHOST_RESET] = "half a connection was reset",
+        [SIMNET_WINDOW] = "a window closed",
+        [SIMNET_NO_PORT] = "no ephemeral port",
+        [SIMNET_LOST] = "a packet was lost",
+    };
+    return names[e];
+}
+
 struct simsock *simsock_new(struct simnet *n, struct host *h, enum sock_state state)
 {
     struct simsock *s = mem_zalloc(n->world->mem, sizeof *s);
@@ -275,6 +300,7 @@ enum status simsock_connect(struct proc *owner, const struct env_addr *addr, str
     }
     s->local.port = port_new(n, owner->host, &s->remote);
     if (s->local.port == 0) {
+        n->effects[SIMNET_NO_PORT]++;
         simsock_free(s);
         return ST_UNREACH; /* what EADDRNOTAVAIL is */
     }

@@ -20,6 +20,26 @@
 struct simsock;
 struct simpoller;
 
+/* What has happened to connections: a sweep can prove that each does. */
+enum simnet_effect {
+    SIMNET_STALE,       /* bytes arrived that a cut had held up */
+    SIMNET_DEAF,        /* a direction fell silent for want of acknowledgements */
+    SIMNET_SYN_CUT,     /* a SYN, or the answer to one, met a cut */
+    SIMNET_REJECTED,    /* a router or a firewall answered a connect */
+    SIMNET_RST_LOST,    /* a reset met a cut: half a connection is left */
+    SIMNET_UNKNOWN,     /* a kernel answered for a connection that it does not know */
+    SIMNET_GAVE_UP,     /* bytes stayed unacknowledged for too long */
+    SIMNET_KEEPALIVE,   /* probes stayed unanswered */
+    SIMNET_GHOST_WHOLE, /* half a connection became whole: the accept queue drained in time */
+    SIMNET_GHOST_RESET, /* or it did not */
+    SIMNET_WINDOW,      /* a receiver's buffer was full */
+    SIMNET_NO_PORT,     /* ephemeral ports ran out */
+    SIMNET_LOST,        /* a packet was lost, and sent again */
+    SIMNET_EFFECTS
+};
+uint64_t simnet_effect(const struct simnet *n, enum simnet_effect e);
+const char *simnet_effect_name(enum simnet_effect e);
+
 struct simnet *simnet_new(struct world *w);
 void simnet_free(struct simnet *n);
 
@@ -32,6 +52,11 @@ void simnet_host_up(struct simnet *n, struct host *h);
  * neither side has closed; 0: there is none. */
 uint64_t simnet_conn_between(struct simnet *n, const struct host *a, const struct host *b,
                              size_t i);
+
+/* Connections of that host that have something to read of which no poller will tell: nobody has
+ * asked, or an edge was told and its bytes were left. A program that is not throttling has none
+ * when it sleeps. */
+size_t simnet_unwatched(struct simnet *n, const struct host *h);
 
 /* As the Env calls of the same name; `owner` draws the faults. */
 enum status simsock_listen(struct proc *owner, const struct env_addr *addr, int backlog,

@@ -136,6 +136,7 @@ struct simnet {
     size_t row_count;
     uint64_t cut_ids;
     uint64_t flips; /* so far */
+    uint64_t effects[SIMNET_EFFECTS];
 };
 
 /* What a cut judges a packet by. */

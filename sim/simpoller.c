@@ -2,6 +2,9 @@
 #include "base/ck.h"
 #include "sim/simnet_int.h"
 
+#define SPINS_MAX  20000u
+#define SPIN_STEPS 64u /* of the scheduler, for one */
+
 bool simsock_over(const struct simsock *s)
 {
     return s->state == SOCK_OPEN && s->conn->half[0].fin_in && s->conn->half[1].fin_in;
@@ -196,6 +199,48 @@ static int spurious(struct simpoller *p, struct env_event *events)
     return 1;
 }
 
+/* A poller that returns at once, again and again, to a process that does nothing with it; one that
+ * sleeps in between is slow, not busy. */
+static void watch_for_spinning(struct simpoller *p, bool parked)
+{
+    struct proc *owner = p->owner;
+    struct sched *s = &owner->world->sched;
+    if (parked || owner->spins == 0) {
+        owner->spins = 0;
+        owner->spins_since = s->now;
+    }
+    owner->spins += !parked;
+    if (owner->spins < SPINS_MAX) {
+        return;
+    }
+    if (s->now - owner->spins_since < SPINS_MAX * SPIN_STEPS * s->step_ns) {
+        world_fail(owner->world, "busy loop",
+                   "%s waited %u times for events that were there, and did nothing else",
+                   owner->name, SPINS_MAX);
+        proc_die_now(owner, "busy loop"); /* it would not give way by itself */
+    }
+    owner->spins = 0;
+}
+
+size_t simnet_unwatched(struct simnet *n, const struct host *h)
+{
+    size_t count = 0;
+    for (struct list *l = n->socks.next; l != &n->socks; l = l->next) {
+        struct simsock *s = LIST_ENTRY(l, struct simsock, link);
+        bool open = s->host == h && s->owned && !s->gone && s->conn != NULL;
+        if (!open || s->state != SOCK_OPEN || (simsock_ready(s) & ENV_IN) == 0) {
+            continue;
+        }
+        bool told = false;
+        for (struct list *k = s->watchers.next; k != &s->watchers; k = k->next) {
+            struct interest *i = LIST_ENTRY(k, struct interest, by_sock);
+            told = told || (!list_empty(&i->ready) && (reportable(i) & ENV_IN) != 0);
+        }
+        count += !told;
+    }
+    return count;
+}
+
 enum status simpoller_wait(struct simpoller *p, struct env_event *events, int max, uint64_t mono_ns,
                            int *count)
 {
@@ -206,6 +251,7 @@ enum status simpoller_wait(struct simpoller *p, struct env_event *events, int ma
         return ST_INTR;
     }
     *count = spurious(p, events);
+    bool parked = false;
     while (*count == 0) {
         *count = collect(p, events, max);
         if (*count > 0 || p->woken || host_mono(p->owner->host) >= mono_ns) {
@@ -213,7 +259,9 @@ enum status simpoller_wait(struct simpoller *p, struct env_event *events, int ma
         }
         uint64_t when = mono_ns == ENV_NEVER ? ENV_NEVER : host_when(p->owner->host, mono_ns);
         (void)task_park(&w->sched, WAIT_POLLER, p, when); /* the loop looks at the clock */
+        parked = true;
     }
+    watch_for_spinning(p, parked);
     p->woken = false;
     return ST_OK;
 }

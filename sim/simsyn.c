@@ -109,11 +109,13 @@ static void syn_arrives(struct simconn *c)
     }
     enum simlink_mode mode = simconn_passes(&c->half[0], 0);
     if (mode == SIMLINK_REJECT || mode == SIMLINK_RESET) {
+        n->effects[SIMNET_REJECTED]++;
         answer(c, mode == SIMLINK_REJECT ? ST_UNREACH : ST_REFUSED, false);
         return;
     }
-    bool back = simconn_passes(&c->half[1], 0) == SIMLINK_PASS;
-    if (!h->up || mode != SIMLINK_PASS || !back || simlink_lost(c->wire[0])) {
+    bool cut = mode != SIMLINK_PASS || simconn_passes(&c->half[1], 0) != SIMLINK_PASS;
+    n->effects[SIMNET_SYN_CUT] += cut;
+    if (!h->up || cut || simlink_lost(c->wire[0])) {
         syn_lost(c);
         return;
     }
@@ -140,6 +142,7 @@ static bool ghost_tries(struct simconn *c)
     if (!queue_full(listener) && simconn_passes(&c->half[0], 0) == SIMLINK_PASS) {
         enqueue(c, listener);
         c->ghost = false;
+        c->net->effects[SIMNET_GHOST_WHOLE]++;
     }
     return true;
 }
@@ -149,6 +152,7 @@ void simsyn_ghost_retry(struct simconn *c)
     struct world *w = c->net->world;
     if (!ghost_tries(c)) {
         c->ghost = false;
+        c->net->effects[SIMNET_GHOST_RESET]++;
         timers_remove(&w->sched.timers, &c->handshake);
         simalive_look(c, 0);
     }
@@ -197,6 +201,7 @@ static bool answer_lost(struct simconn *c)
     if (!c->from_host || client_left(c) || simconn_passes(&c->half[1], 0) == SIMLINK_PASS) {
         return false;
     }
+    c->net->effects[SIMNET_SYN_CUT]++;
     c->answered = c->answer == ST_OK; /* a refusal is asked for again */
     syn_lost(c);
     return true;

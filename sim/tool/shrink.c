@@ -1,6 +1,7 @@
 /* shrink.c - tinykv-sim shrink: the smallest plan that still fails in the same way (the same
  * failure class), by leaving out faults, clients, operations and events, as long as anything goes.
  */
+#include "sim/netnemesis.h"
 #include "sim/simmem.h"
 #include "sim/tool/simtool.h"
 
@@ -140,7 +141,7 @@ static bool drop_ordinals(struct shrink *s, bool events, uint64_t count)
 static uint64_t event_count(const struct plan *p)
 {
     return plan_get(p, PLAN_KILLS) + plan_get(p, PLAN_POWERS) + plan_get(p, PLAN_PAUSES) +
-           plan_get(p, PLAN_STOPS) + plan_get(p, PLAN_DISK_FULL);
+           plan_get(p, PLAN_STOPS) + plan_get(p, PLAN_DISK_FULL) + netnemesis_events(p);
 }
 
 static void shrink_all(struct shrink *s)

@@ -474,7 +474,113 @@ static void test_simtcp__a_restarted_process_has_its_port_and_no_old_connection(
     stage_close(&g);
 }
 
+/* ---- monitors ---- */
+
+/* Told of a connection, it does not accept it: at once, or after some sleep. */
+static int spinner_main(struct env *env, int argc, char **argv)
+{
+    static const struct env_addr here = {.family = 4, .port = 4000};
+    struct talker *t = proc_of(env)->user;
+    struct env_event ev[4];
+    int listener, poller, n;
+    (void)argc;
+    (void)argv;
+    if (env_sock_listen(env, &here, 8, &listener) != ST_OK ||
+        env_poller_open(env, &poller) != ST_OK ||
+        env_poller_set(env, poller, listener, ENV_IN, 1) != ST_OK) {
+        return 1;
+    }
+    for (unsigned i = 0; i < 30000; i++) {
+        if (env_poller_wait(env, poller, ev, 4, ENV_NEVER, &n) != ST_OK) {
+            return 1;
+        }
+        t->said++;
+        env_log(env, ENV_LOG_WARN, "there is somebody at the door");
+        if (t->gap_ms > 0) {
+            env_sleep_until(env, env_clock_mono(env) + t->gap_ms * MS);
+        }
+    }
+    return 0;
+}
+
+static void spin(uint64_t gap_ms, bool found)
+{
+    struct stage g;
+    stage_open(&g, 10, 2, 100);
+    simtest_open_plan(&g.t);
+    g.hosts[0] = g.t.host;
+    g.hosts[1] = world_host(&g.t.world, NULL);
+    g.talkers[0].gap_ms = gap_ms;
+    g.talkers[1].end_ms = 0;
+    struct proc *p = simtest_start(&g.t, g.hosts[0], "spinner", spinner_main, &g.talkers[0]);
+    stage_start(&g, 1);
+    bool ok = simtest_run(&g.t);
+    EXPECT(ok == !found);
+    EXPECT(!found || strcmp(g.t.world.failure.class, "busy loop") == 0);
+    EXPECT(p->state == (found ? PROC_DIED : PROC_EXITED) && p->exit_code == 0);
+    EXPECT(found ? g.talkers[0].said < 21000 : g.talkers[0].said == 30000);
+    stage_close(&g);
+}
+
+static void test_simtcp__a_busy_loop_is_found(void)
+{
+    spin(0, true);
+    spin(1, false);
+}
+
+/* Reads one byte of many after an edge, and waits for the next edge. */
+static int forgetful_main(struct env *env, int argc, char **argv)
+{
+    static const struct env_addr here = {.family = 4, .port = 4000};
+    struct talker *t = proc_of(env)->user;
+    struct env_event ev[4];
+    int listener, poller, n, fd = -1;
+    char byte;
+    size_t got;
+    (void)argc;
+    (void)argv;
+    if (env_sock_listen(env, &here, 8, &listener) != ST_OK ||
+        env_poller_open(env, &poller) != ST_OK) {
+        return 1;
+    }
+    while (env_sock_accept(env, listener, &fd, NULL) != ST_OK) {
+        env_sleep_until(env, env_clock_mono(env) + 10 * MS);
+    }
+    enum status st = env_poller_set(env, poller, fd, ENV_IN | (t->hold ? ENV_EDGE : 0), 1);
+    uint64_t until = env_clock_mono(env) + 500 * MS;
+    while (st == ST_OK && env_clock_mono(env) < until) {
+        st = env_poller_wait(env, poller, ev, 4, until, &n);
+        if (st == ST_OK && n > 0) {
+            st = env_sock_read(env, fd, &byte, 1, &got);
+        }
+    }
+    t->heard = simnet_unwatched(proc_of(env)->world->net, proc_of(env)->host);
+    return st == ST_OK || st == ST_AGAIN ? 0 : 1;
+}
+
+/* What nobody will be told of is counted: bytes left after an edge. With levels there are none. */
+static void test_simtcp__a_lost_wakeup_is_counted(void)
+{
+    for (int edge = 0; edge < 2; edge++) {
+        struct stage g;
+        stage_open(&g, 10, 2, 2000);
+        simtest_open_plan(&g.t);
+        g.hosts[0] = g.t.host;
+        g.hosts[1] = world_host(&g.t.world, NULL);
+        g.talkers[0].hold = edge == 1;
+        g.talkers[1].size = 10;
+        g.talkers[1].words = 1;
+        (void)simtest_start(&g.t, g.hosts[0], "forgetful", forgetful_main, &g.talkers[0]);
+        stage_start(&g, 1);
+        EXPECT(simtest_run(&g.t));
+        EXPECT(g.talkers[0].heard == (uint64_t)edge);
+        stage_close(&g);
+    }
+}
+
 TAP_MAIN({
+    RUN(test_simtcp__a_busy_loop_is_found);
+    RUN(test_simtcp__a_lost_wakeup_is_counted);
     RUN(test_simtcp__a_rebooted_host_resets_old_connections);
     RUN(test_simtcp__writes_to_a_silent_host_fill_the_buffer);
     RUN(test_simtcp__what_waits_for_bandwidth_dies_with_its_host);
