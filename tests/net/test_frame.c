@@ -134,6 +134,9 @@ static size_t stream_read(struct stream *s, enum frame_speaker who, const size_t
         }
         EXPECT(st == ST_AGAIN);
         EXPECT(frame_missing(&r, have - at) <= s->bytes.size - have);
+        if (st != ST_AGAIN || have == s->bytes.size) {
+            break;
+        }
     }
     return got;
 }
@@ -158,6 +161,20 @@ static void test_frame__every_cut_gives_the_same_frames(void)
 {
     cuts_check(FRAME_CLIENT);
     cuts_check(FRAME_PEER);
+}
+
+/* A frame of any size has the room that it takes, and not a byte less. */
+static void test_frame__room_is_there(void)
+{
+    for (size_t size = 0; size < 300; size++) {
+        for (int peer = 0; peer < 2; peer++) {
+            struct stream s;
+            stream_init(&s);
+            stream_fill(&s, peer ? FRAME_PEER : FRAME_CLIENT, &size, 1);
+            EXPECT(s.bytes.size <= s.bytes.cap);
+            stream_release(&s);
+        }
+    }
 }
 
 static void test_frame__missing_bytes_are_known(void)
@@ -431,8 +448,8 @@ static void test_frame__golden_append(void)
 TAP_MAIN(RUN(test_frame__preamble_tells_who_speaks);
          RUN(test_frame__resp_is_known_by_its_first_byte);
          RUN(test_frame__bad_preamble_is_refused_at_its_first_wrong_byte);
-         RUN(test_frame__every_cut_gives_the_same_frames); RUN(test_frame__missing_bytes_are_known);
-         RUN(test_frame__client_lengths); RUN(test_frame__peer_heads);
-         RUN(test_frame__no_turned_bit_comes_through);
+         RUN(test_frame__every_cut_gives_the_same_frames); RUN(test_frame__room_is_there);
+         RUN(test_frame__missing_bytes_are_known); RUN(test_frame__client_lengths);
+         RUN(test_frame__peer_heads); RUN(test_frame__no_turned_bit_comes_through);
          RUN(test_frame__refused_memory_writes_nothing); RUN(test_frame__faults_have_texts);
          RUN(test_frame__golden_request); RUN(test_frame__golden_append);)
