@@ -71,6 +71,7 @@ struct raftlog_options {
     uint64_t cache_bytes;  /* of entries kept in memory, but for those not durable yet [16 MiB] */
     uint32_t sector_bytes; /* groups start at its multiples; 512 to 4096, a power of two [512] */
     uint32_t spares;       /* obsolete segments kept to be written again [1]; UINT32_MAX: none */
+    bool verify;           /* check the whole state after every write */
 };
 
 /* ---- making, opening, closing ---- */
@@ -165,7 +166,7 @@ struct raftlog_write {
 /* Takes a write. Nothing of it is durable; its entries can be read (repairs: once they are
  * durable). ST_NOMEM: nothing has changed. ST_IO: the log is broken. ST_INVAL: a repair does not
  * fit the term that the log knows for its place. Anything else that does not fit is a bug (CK). */
-NODISCARD enum status raftlog_append(struct raftlog *log, const struct raftlog_write *write);
+NODISCARD enum status raftlog_append(struct raftlog *log, const struct raftlog_write *w);
 
 /* Puts what was appended on the medium, about group_bytes of it: *durable is the seq up to which
  * every write is durable. Call again while stats.pending says so. ST_NOSPC, ST_NOMEM, and ST_IO

@@ -132,6 +132,19 @@ static enum status file_sync(struct env *e, int fd)
     return leave(d, ST_OK);
 }
 
+static enum status file_truncate(struct env *e, int fd, uint64_t size)
+{
+    struct diskenv *d = enter(e);
+    return leave(d, simdisk_truncate(d->disk, d->fds[fd].ino, size));
+}
+
+static enum status file_allocate(struct env *e, int fd, uint64_t offset, uint64_t size,
+                                 bool keep_size)
+{
+    struct diskenv *d = enter(e);
+    return leave(d, simdisk_allocate(d->disk, d->fds[fd].ino, offset, size, keep_size));
+}
+
 static enum status file_size(struct env *e, int fd, uint64_t *size)
 {
     struct diskenv *d = enter(e);
@@ -211,6 +224,8 @@ void diskenv_init(struct diskenv *d, struct env *below, struct simdisk *disk)
     vt->file_pwrite = file_pwrite;
     vt->file_sync = file_sync;
     vt->file_datasync = file_sync;
+    vt->file_truncate = file_truncate;
+    vt->file_allocate = file_allocate;
     vt->file_size = file_size;
     vt->dir_make = dir_make;
     vt->dir_list = dir_list;
