@@ -1,6 +1,6 @@
 /* cmdscan.c - see cmdscan.h.
  *
- * RESP wants the number of elements first: they are written to the core's scratch buffer, counted,
+ * RESP wants the number of elements first: they are written to the scratch buffer, counted,
  * and then follow their header. */
 #include "node/cmdscan.h"
 
@@ -89,12 +89,12 @@ enum status cmdscan_range(struct call *c)
     if (!range_options_read(c, &o)) {
         return ST_OK;
     }
-    buf_clear(&c->core->scratch); /* EXEC may have used it */
-    reply_init(&part, &c->core->scratch, c->reply->protocol, c->reply->bytes_max);
+    buf_clear(c->scratch); /* EXEC may have used it */
+    reply_init(&part, c->scratch, c->reply->protocol, c->reply->bytes_max);
     enum status st = range_collect(c, &o, &part, &pairs);
     if (st == ST_OK) {
         reply_array(c->reply, (uint64_t)pairs * 2);
-        reply_raw(c->reply, buf_slice(&c->core->scratch));
+        reply_raw(c->reply, buf_slice(c->scratch));
     }
     return st;
 }
@@ -145,8 +145,13 @@ static bool scan_cursor_read(struct call *c, struct scan *s)
         reply_error(c->reply, "ERR invalid cursor");
         return false;
     }
-    if (id != 0 && cursor_find(&c->core->cursor, (uint64_t)id, &s->after) != ST_OK) {
-        ENV_PROBE(c->core->env, "scan: cursor forgotten");
+    if (c->cursor == NULL) {
+        /* A cursor is a number that one node remembers: no two would answer alike. */
+        reply_error(c->reply, "ERR SCAN cannot be in a transaction here, use RANGE");
+        return false;
+    }
+    if (id != 0 && cursor_find(c->cursor, (uint64_t)id, &s->after) != ST_OK) {
+        ENV_PROBE(c->env, "scan: cursor forgotten");
         reply_error(c->reply, "ERR cursor is unknown or was forgotten, start again from 0");
         return false;
     }
@@ -169,7 +174,7 @@ static enum status scan_step(struct call *c, struct scan *s, struct view_iter *i
         }
         looked++;
         if (looked == s->count || out->size >= full) {
-            s->last = mem_alloc(&c->core->env->mem, key.size + 1);
+            s->last = mem_alloc(&c->env->mem, key.size + 1);
             if (s->last == NULL) {
                 return ST_NOMEM;
             }
@@ -179,7 +184,7 @@ static enum status scan_step(struct call *c, struct scan *s, struct view_iter *i
         view_iter_next(it);
     }
     if (!it->valid && s->last != NULL) {
-        mem_release(&c->core->env->mem, s->last);
+        mem_release(&c->env->mem, s->last);
         s->last = NULL;
     }
     enum status st = view_iter_status(it);
@@ -193,7 +198,7 @@ static enum status scan_walk(struct call *c, struct scan *s)
     struct view_iter it;
     char *from = NULL;
     if (s->after.data != NULL) {
-        from = mem_alloc(&c->core->env->mem, s->after.size + 1);
+        from = mem_alloc(&c->env->mem, s->after.size + 1);
         if (from == NULL) {
             return ST_NOMEM;
         }
@@ -206,7 +211,7 @@ static enum status scan_walk(struct call *c, struct scan *s)
         st = scan_step(c, s, &it);
     }
     view_iter_close(&it);
-    mem_release(&c->core->env->mem, from);
+    mem_release(&c->env->mem, from);
     return st;
 }
 
@@ -217,20 +222,20 @@ enum status cmdscan_scan(struct call *c)
     if (!scan_cursor_read(c, &s) || !scan_options_read(c, &s)) {
         return ST_OK;
     }
-    buf_clear(&c->core->scratch); /* EXEC may have used it */
-    reply_init(&s.part, &c->core->scratch, c->reply->protocol, c->reply->bytes_max);
+    buf_clear(c->scratch); /* EXEC may have used it */
+    reply_init(&s.part, c->scratch, c->reply->protocol, c->reply->bytes_max);
     enum status st = scan_walk(c, &s);
     if (st == ST_OK && s.last != NULL) {
-        st = cursor_add(&c->core->cursor, slice_of(s.last, s.last_size), &next);
+        st = cursor_add(c->cursor, slice_of(s.last, s.last_size), &next);
     }
-    mem_release(&c->core->env->mem, s.last);
+    mem_release(&c->env->mem, s.last);
     if (st == ST_OK) {
         char text[24];
         (void)snprintf(text, sizeof text, "%" PRIu64, next); /* fits */
         reply_array(c->reply, 2);
         reply_text(c->reply, text);
         reply_array(c->reply, (uint64_t)s.matched);
-        reply_raw(c->reply, buf_slice(&c->core->scratch));
+        reply_raw(c->reply, buf_slice(c->scratch));
     }
     return st;
 }

@@ -5,6 +5,7 @@
 #include "node/cmdadmin.h"
 #include "node/cmdconn.h"
 #include "node/cmdscan.h"
+#include "node/cmdsession.h"
 #include "node/cmdstr.h"
 #include "node/cmdtxn.h"
 
@@ -27,7 +28,7 @@ static const struct command commands[] = {
     {"del", -2, RW, 1, -1, 1, cmdstr_del},
     {"discard", 1, COMMAND_AT_ONCE, 0, 0, 0, cmdtxn_discard},
     {"durability", -1, 0, 0, 0, 0, cmdconn_durability},
-    {"echo", 2, 0, 0, 0, 0, cmdconn_echo},
+    {"echo", 2, COMMAND_PURE, 0, 0, 0, cmdconn_echo},
     {"exec", 1, COMMAND_AT_ONCE, 0, 0, 0, cmdtxn_exec},
     {"exists", -2, R, 1, -1, 1, cmdstr_exists},
     {"get", 2, R, 1, 1, 1, cmdstr_get},
@@ -38,12 +39,13 @@ static const struct command commands[] = {
     {"mget", -2, R, 1, -1, 1, cmdstr_mget},
     {"mset", -3, W, 1, -1, 2, cmdstr_mset},
     {"multi", 1, COMMAND_AT_ONCE, 0, 0, 0, cmdtxn_multi},
-    {"ping", -1, 0, 0, 0, 0, cmdconn_ping},
+    {"ping", -1, COMMAND_PURE, 0, 0, 0, cmdconn_ping},
     {"quit", -1, COMMAND_AT_ONCE, 0, 0, 0, cmdconn_quit},
     {"range", -3, R, 0, 0, 0, cmdscan_range},
     {"reset", 1, COMMAND_AT_ONCE, 0, 0, 0, cmdconn_reset},
     {"scan", -2, R, 0, 0, 0, cmdscan_scan},
-    {"select", 2, 0, 0, 0, 0, cmdconn_select},
+    {"select", 2, COMMAND_PURE, 0, 0, 0, cmdconn_select},
+    {"session", -2, W | COMMAND_NO_MULTI, 0, 0, 0, cmdsession_session},
     {"set", -3, RW, 1, 1, 1, cmdstr_set},
     {"shutdown", -1, COMMAND_NO_MULTI, 0, 0, 0, cmdadmin_shutdown},
     {"strlen", 2, R, 1, 1, 1, cmdstr_strlen},
@@ -159,7 +161,8 @@ static void reply_unknown(struct call *c)
                 c->args[0].data, list);
 }
 
-static bool keys_fit(const struct call *c, const struct command *cmd)
+/* Looks at the keys; false: answered with an error. */
+static bool keys_fit(struct call *c, const struct command *cmd)
 {
     if (cmd->key_first == 0) {
         return true;
@@ -167,6 +170,11 @@ static bool keys_fit(const struct call *c, const struct command *cmd)
     uint32_t last = cmd->key_last < 0 ? c->count - 1 : (uint32_t)cmd->key_last;
     for (uint32_t i = (uint32_t)cmd->key_first; i <= last; i += (uint32_t)cmd->key_step) {
         if (c->args[i].size > TKV_KEY_MAX) {
+            reply_error(c->reply, "ERR key is too long (at most %u bytes)", TKV_KEY_MAX);
+            return false;
+        }
+        if (view_key_reserved(c->args[i])) {
+            reply_error(c->reply, "ERR keys may not begin with the bytes ff ff");
             return false;
         }
     }
@@ -193,10 +201,9 @@ static const struct command *check(struct call *c)
         }
     }
     if (!keys_fit(c, cmd)) {
-        reply_error(c->reply, "ERR key is too long (at most %u bytes)", TKV_KEY_MAX);
         return NULL;
     }
-    if (c->session->multi && (cmd->flags & COMMAND_NO_MULTI) != 0) {
+    if (c->session != NULL && c->session->multi && (cmd->flags & COMMAND_NO_MULTI) != 0) {
         reply_error(c->reply, "ERR Command not allowed inside a transaction");
         return NULL;
     }
@@ -205,8 +212,7 @@ static const struct command *check(struct call *c)
 
 /* ---- execution ---- */
 
-/* What a client is told when its command could not be carried out. Nothing was changed. */
-static const char *failure_text(enum status st)
+const char *command_failure(enum status st)
 {
     switch (st) {
     case ST_NOMEM:
@@ -224,6 +230,19 @@ enum status command_run(struct call *c, const struct command *cmd)
 {
     enum status st = cmd->run(c);
     return st == ST_OK ? c->reply->st : st;
+}
+
+enum status command_apply(struct call *c)
+{
+    const struct command *cmd = check(c);
+    if (cmd == NULL) {
+        return c->reply->st;
+    }
+    if ((cmd->flags & (COMMAND_READ | COMMAND_WRITE | COMMAND_PURE)) == 0) {
+        reply_error(c->reply, "ERR '%s' cannot be replicated", cmd->name);
+        return c->reply->st;
+    }
+    return command_run(c, cmd);
 }
 
 static enum status check_and_run(struct call *c)
@@ -260,20 +279,23 @@ void command_execute(struct core *core, struct job *job)
     buf_clear(&core->scratch);
     core->view.dirty = false;
     reply_init(&reply, &job->reply, job->protocol, core->live.output_bytes_max);
-    struct call c = {.core = core,
+    struct call c = {.env = core->env,
                      .view = &core->view,
-                     .session = s,
-                     .job = job,
+                     .scratch = &core->scratch,
                      .args = job->args,
                      .count = job->arg_count,
-                     .reply = &reply};
+                     .reply = &reply,
+                     .cursor = &core->cursor,
+                     .core = core,
+                     .session = s,
+                     .job = job};
     enum status st = check_and_run(&c);
     job->dirty = core->view.dirty;
     if (st != ST_OK) {
         ENV_PROBE(core->env, "command: undone");
         s->multi_failed = s->multi; /* a command that was not queued: EXEC must not go without it */
         overlay_undo(&core->view.overlay, mark);
-        job_reply_const(job, failure_text(st));
+        job_reply_const(job, command_failure(st));
     } else {
         job->out.bytes = buf_slice(&job->reply);
     }

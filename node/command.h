@@ -10,15 +10,26 @@
 #include "net/reply.h"
 #include "node/core.h"
 
-/* One execution. */
+struct once;
+
+/* One execution. The first block is what any command may use. The second belongs to a request that
+ * a connection just sent, and is NULL for one from the log: what that does must be the same
+ * on every node, so only commands run there that are a function of the database and their
+ * arguments. The third is there only for one from the log. */
 struct call {
-    struct core *core;
+    struct env *env;
     struct view *view;
-    struct session *session;
-    struct job *job;
+    struct buf *scratch;      /* a command's own, for as long as it runs */
     const struct slice *args; /* args[0] is the command's name */
     uint32_t count;
     struct reply *reply;
+
+    struct cursor *cursor; /* of SCAN */
+    struct core *core;
+    struct session *session;
+    struct job *job;
+
+    struct once *once;
 };
 
 enum command_flags {
@@ -27,6 +38,7 @@ enum command_flags {
     COMMAND_NULLS = 4,     /* takes null arguments */
     COMMAND_AT_ONCE = 8,   /* is executed inside MULTI instead of being queued */
     COMMAND_NO_MULTI = 16, /* refused inside MULTI */
+    COMMAND_PURE = 32,     /* a function of its arguments */
 };
 
 struct command {
@@ -47,6 +59,15 @@ const struct command *command_find(struct slice name);
 
 /* Executes the job's request and leaves its reply in it. */
 void command_execute(struct core *core, struct job *job);
+
+/* Executes one command of the log. A client's mistake, and a command that has no place there, is a
+ * reply. ST_TOOBIG: the reply is over its limit. Any other status: this node could not. After
+ * either of these the caller takes the writes back. */
+NODISCARD enum status command_apply(struct call *c);
+
+/* What a client is told when its command could not be carried out: "-…\r\n". Nothing was changed.
+ */
+const char *command_failure(enum status st);
 
 /* Runs one known command with arguments that were checked: for EXEC. */
 NODISCARD enum status command_run(struct call *c, const struct command *cmd);

@@ -256,6 +256,8 @@ bool envelope_next(struct envelope_reader *r, struct envelope_request *q)
         CK(!c.bad); /* envelope_open looked at it */
         r->left--;
         r->owed = q->commands;
+        r->commands = q->commands;
+        r->first = c.at;
         r->at = c.at;
         return true;
     }
@@ -276,4 +278,11 @@ const struct slice *envelope_args(struct envelope_reader *r, uint32_t *count)
     r->at = c.at;
     r->owed--;
     return r->args;
+}
+
+void envelope_rewind(struct envelope_reader *r)
+{
+    CK(r->owed <= r->commands);
+    r->at = r->first;
+    r->owed = r->commands;
 }

@@ -76,6 +76,8 @@ struct envelope_reader {
     const char *end;
     uint32_t left;      /* requests not yet read */
     uint32_t owed;      /* commands of the present one not yet read */
+    const char *first;  /* its first command, */
+    uint32_t commands;  /* and how many it has */
     struct slice *args; /* owned; kept from one envelope to the next */
     uint32_t arg_cap;
 };
@@ -94,5 +96,8 @@ bool envelope_next(struct envelope_reader *r, struct envelope_request *q);
 
 /* The next command of the present request; the array lives until the next call. */
 const struct slice *envelope_args(struct envelope_reader *r, uint32_t *count);
+
+/* Back to before the first command of the present request. */
+void envelope_rewind(struct envelope_reader *r);
 
 #endif

@@ -182,6 +182,14 @@ static void settle(struct view_iter *it)
 enum status view_iter_open(struct view_iter *it, struct view *v, struct slice lower,
                            struct slice upper, bool reverse)
 {
+    struct slice end = slice_of(VIEW_RESERVED, 2);
+    bool beyond = upper.data == NULL || slice_compare(upper, end) > 0;
+    return view_iter_open_all(it, v, lower, beyond ? end : upper, reverse);
+}
+
+enum status view_iter_open_all(struct view_iter *it, struct view *v, struct slice lower,
+                               struct slice upper, bool reverse)
+{
     *it = (struct view_iter){.view = v, .reverse = reverse};
     enum status st = sorted_make(it, lower, upper);
     if (st != ST_OK) {

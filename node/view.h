@@ -21,6 +21,14 @@ struct view {
     bool dirty;
 };
 
+/* Keys that begin with ff ff are the node's own (sessions, the applied index): no command names
+ * them, no walk of a command meets them. */
+#define VIEW_RESERVED "\xff\xff"
+static inline bool view_key_reserved(struct slice key)
+{
+    return key.size >= 2 && memcmp(key.data, VIEW_RESERVED, 2) == 0;
+}
+
 void view_init(struct view *v, struct env *env, struct tkv *db);
 void view_release(struct view *v);
 
@@ -55,11 +63,15 @@ struct view_iter {
     bool valid;
 };
 
-/* Starts on the first key in its direction. The view must not change while it is open.
- * view_iter_close is needed after failure too. */
+/* Starts on the first key in its direction, of those that are not reserved. The view must not
+ * change while it is open. view_iter_close is needed after failure too. */
 NODISCARD enum status view_iter_open(struct view_iter *it, struct view *v, struct slice lower,
                                      struct slice upper, bool reverse);
 void view_iter_close(struct view_iter *it);
+
+/* The same over all keys. */
+NODISCARD enum status view_iter_open_all(struct view_iter *it, struct view *v, struct slice lower,
+                                         struct slice upper, bool reverse);
 
 /* Present key and value while it->valid, borrowed until the next step. */
 struct slice view_iter_key(const struct view_iter *it);

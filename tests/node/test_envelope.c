@@ -86,6 +86,10 @@ static void envelope__what_was_written_is_read(void)
     EXPECT(envelope_next(&r, &q) && q.transaction && q.commands == 2); /* INCR was passed over */
     EXPECT(args_are(&r, (struct slice[]){S("GET"), S("k")}, 2));
     EXPECT(args_are(&r, (struct slice[]){S("CAS"), S("k"), {NULL, 0}, S("")}, 4));
+    envelope_rewind(&r);
+    EXPECT(args_are(&r, (struct slice[]){S("GET"), S("k")}, 2));
+    envelope_rewind(&r);
+    EXPECT(args_are(&r, (struct slice[]){S("GET"), S("k")}, 2));
     EXPECT(!envelope_next(&r, &q));
     envelope_reader_release(&r);
     EXPECT(te.live == 0);
