@@ -66,7 +66,14 @@ static size_t tag_size(const struct pb_field *f)
     return f->number < 16 ? 1 : code_varint_size((uint64_t)f->number << 3);
 }
 
-/* Whether a field that is no list is written. */
+/* A member of a oneof that is not the one set. A request has twenty of them, so they are passed
+ * over before anything else is looked at. */
+static inline bool is_unset_member(const void *message, const struct pb_field *f)
+{
+    return f->label == PB_ONEOF && pbwire_which_get(message, f) != f->number;
+}
+
+/* Whether a field that is neither a list nor an unset member is written. */
 static bool is_set(const void *message, const struct pb_field *f)
 {
     const void *value = pbwire_at(message, f->offset);
@@ -74,7 +81,7 @@ static bool is_set(const void *message, const struct pb_field *f)
     case PB_OPTIONAL:
         return pbwire_flag_get(message, f);
     case PB_ONEOF:
-        return pbwire_which_get(message, f) == f->number;
+        return true;
     default:
         return f->kind == PB_STRING || f->kind == PB_BYTES
                    ? pbwire_slice_get(value).size > 0
@@ -147,6 +154,9 @@ static enum status message_size(const struct pb_table *t, const void *message, u
         const struct pb_field *f = &t->fields[i];
         const void *value = pbwire_at(message, f->offset);
         uint64_t one = 0;
+        if (is_unset_member(message, f)) {
+            continue;
+        }
         if (f->label == PB_REPEATED) {
             st = list_size(f, pbwire_list_get(value), depth, &one);
         } else if (is_set(message, f)) {
@@ -261,6 +271,9 @@ static void put_message(struct writer *w, const struct pb_table *t, const void *
     for (uint32_t i = t->count; i-- > 0;) {
         const struct pb_field *f = &t->fields[i];
         const void *value = pbwire_at(message, f->offset);
+        if (is_unset_member(message, f)) {
+            continue;
+        }
         if (f->label == PB_REPEATED) {
             put_list(w, f, pbwire_list_get(value));
         } else if (is_set(message, f)) {
