@@ -7,6 +7,8 @@
 
 #define AHEAD_MIN ((uint64_t)64 << 10)
 #define AHEAD_MAX ((uint64_t)1 << 20)
+#define START     ((uint64_t)1 << 20)  /* bytes whose way to the medium is begun together */
+#define PAGES     ((uint64_t)64 << 10) /* a multiple of any page size */
 
 /* Walks the bytes of several parts as one run. */
 struct cursor {
@@ -41,6 +43,18 @@ void wal_shut(struct wal *w)
     w->staged = 0;
 }
 
+/* Has what lies behind `started` begin its way to the medium, so that the sync at the end of a log
+ * of many megabytes does not stand for all of it. Not the last page: it is still being written. */
+static void writeback(struct wal *w)
+{
+    if (w->size - w->started >= START + PAGES) {
+        uint64_t end = w->size / PAGES * PAGES;
+        enum status hint = env_file_writeback(w->env, w->fd, w->started, end - w->started);
+        (void)hint; /* the sync tells */
+        w->started = end;
+    }
+}
+
 enum status wal_flush(struct wal *w)
 {
     CK(w->fd >= 0);
@@ -53,6 +67,9 @@ enum status wal_flush(struct wal *w)
     enum status st = fullio_pwrite(w->env, w->fd, w->stage, size, w->size - size, &put);
     w->filled = w->size > w->filled ? w->size : w->filled;
     w->written += put;
+    if (st == ST_OK) {
+        writeback(w);
+    }
     return st;
 }
 
@@ -88,6 +105,7 @@ enum status wal_sync(struct wal *w)
     st = env_file_datasync(w->env, w->fd);
     if (st == ST_OK) {
         w->synced = w->size;
+        w->started = w->size / PAGES * PAGES;
     }
     return st;
 }
@@ -147,7 +165,8 @@ static void stage_fragment(struct wal *w, uint8_t type, uint64_t sequence, uint6
 enum status wal_create(struct wal *w, const char *path, const struct walfmt_head *head)
 {
     CK(w->fd < 0);
-    enum status st = env_file_open(w->env, path, ENV_WRITE | ENV_CREATE | ENV_EXCLUSIVE, &w->fd);
+    enum status st =
+        env_file_open(w->env, path, ENV_WRITE | ENV_CREATE | ENV_EXCLUSIVE | ENV_GROWS, &w->fd);
     if (st != ST_OK) {
         w->fd = -1;
         return st;
@@ -156,6 +175,7 @@ enum status wal_create(struct wal *w, const char *path, const struct walfmt_head
     w->epoch = (uint32_t)env_random_u64(w->env);
     w->size = 0;
     w->synced = 0;
+    w->started = 0;
     w->staged = 0;
     w->filled = 0;
     w->ahead = AHEAD_MIN;

@@ -2,12 +2,13 @@
  *
  * Records are staged in memory and go to the file when wal_flush() says so or the stage is full,
  * so that a group of them is one append. What a record says in `synced` is how far the
- * file was known to be on the medium when it was staged.
+ * file was known to be on the medium when it was staged. Each megabyte is sent on its way to the
+ * medium when the next begins.
  *
  * Invariants
  *   W1  a file is made, never opened again: nothing is appended to what an older process wrote
  *   W2  after any failure the file is not written or synced again: the caller shuts it
- *   W3  what follows `size` in the file is zeros
+ *   W3  what follows `size` in the file is zeros (the Env may put some there too: ENV_GROWS)
  *   W4  synced <= size, and it moves only when a sync of all that was flushed has succeeded
  *
  * Failure: statuses of the file calls; ST_NOMEM from wal_init only. One thread at a time. */
@@ -31,6 +32,7 @@ struct wal {
     uint64_t synced;  /* on the medium for sure */
     uint64_t filled;  /* of the file: zeros may follow what counts */
     uint64_t ahead;   /* bytes of zeros that wal_ahead() writes next; 0: none */
+    uint64_t started; /* up to here the file was told to go to the medium without waiting */
     uint64_t written; /* bytes handed to files so far, zeros too */
 };
 

@@ -56,6 +56,9 @@ enum env_open_flags {
     ENV_CREATE = 4,    /* make it when absent */
     ENV_EXCLUSIVE = 8, /* with ENV_CREATE: ST_EXIST when present */
     ENV_TRUNCATE = 16, /* cut it to nothing */
+    ENV_GROWS = 32,    /* with ENV_WRITE, a hint: written by pwrites, mostly small, each where the
+                          last one ended, by one thread at a time; never by append. It may then
+                          be longer than what was written, by zeros */
 };
 
 struct env_slice {

@@ -38,6 +38,7 @@ static int open_bits(unsigned flags)
         (!writes && (flags & (ENV_CREATE | ENV_TRUNCATE)) != 0)) {
         return -1;
     }
+    reads = reads || (flags & ENV_GROWS) != 0; /* a mapping wants both */
     return (writes && reads ? O_RDWR
             : writes        ? O_WRONLY
                             : O_RDONLY) |
@@ -66,8 +67,18 @@ static enum status file_open(struct env *e, const char *path, unsigned flags, in
         (void)close(got); /* nothing was written */
         return ST_ISDIR;
     }
+    if ((flags & ENV_GROWS) != 0 && got < ENV_POSIX_TAILS) {
+        atomic_store(&env_posix_of(e)->tails[got], env_posix_tail_new(got));
+    }
     *fd = got;
     return ST_OK;
+}
+
+static struct env_posix_tail *tail_of(struct env *e, int fd)
+{
+    return fd >= 0 && fd < ENV_POSIX_TAILS
+               ? atomic_load_explicit(&env_posix_of(e)->tails[fd], memory_order_acquire)
+               : NULL;
 }
 
 static enum status file_pread(struct env *e, int fd, void *buf, size_t size, uint64_t offset,
@@ -88,13 +99,20 @@ static enum status file_pread(struct env *e, int fd, void *buf, size_t size, uin
 static enum status file_pwrite(struct env *e, int fd, const void *buf, size_t size, uint64_t offset,
                                size_t *put)
 {
-    (void)e;
+    struct env_posix_tail *tail = tail_of(e, fd);
+    if (tail != NULL && env_posix_tail_put(tail, fd, buf, size, offset)) {
+        *put = size;
+        return ST_OK;
+    }
     ssize_t n;
     do {
         n = pwrite(fd, buf, size, (off_t)offset);
     } while (n < 0 && errno == EINTR);
     if (n < 0) {
         return env_posix_last();
+    }
+    if (tail != NULL) {
+        env_posix_tail_wrote(tail, offset + (uint64_t)n);
     }
     *put = (size_t)n;
     return ST_OK;
@@ -164,9 +182,17 @@ static enum status descriptor_status(void)
     return errno == EINVAL ? ST_BADFD : env_posix_last();
 }
 
+static void tail_synced(struct env *e, int fd)
+{
+    struct env_posix_tail *tail = tail_of(e, fd);
+    if (tail != NULL) {
+        env_posix_tail_synced(tail);
+    }
+}
+
 static enum status file_sync(struct env *e, int fd)
 {
-    (void)e;
+    tail_synced(e, fd);
     int rc;
     do {
         rc = fsync(fd);
@@ -176,7 +202,7 @@ static enum status file_sync(struct env *e, int fd)
 
 static enum status file_datasync(struct env *e, int fd)
 {
-    (void)e;
+    tail_synced(e, fd);
     int rc;
     do {
         rc = fdatasync(fd);
@@ -220,7 +246,9 @@ static enum status file_writeback(struct env *e, int fd, uint64_t offset, uint64
 
 static enum status fd_close(struct env *e, int fd)
 {
-    (void)e;
+    if (fd >= 0 && fd < ENV_POSIX_TAILS) {
+        env_posix_tail_free(atomic_exchange(&env_posix_of(e)->tails[fd], NULL));
+    }
     if (close(fd) == 0 || errno == EINTR) {
         return ST_OK; /* Linux has let the descriptor go even when a signal came between */
     }

@@ -11,7 +11,10 @@
 #include <sys/uio.h>
 #include <time.h>
 
-#define ENV_POSIX_PARTS 64 /* buffers handed to one vectored call; more is a short write */
+#define ENV_POSIX_PARTS 64   /* buffers handed to one vectored call; more is a short write */
+#define ENV_POSIX_TAILS 1024 /* descriptors below it may have a mapped tail */
+
+struct env_posix_tail;
 
 struct env_posix {
     struct env env; /* first: a struct env * is a struct env_posix * */
@@ -23,6 +26,7 @@ struct env_posix {
     atomic_bool stop;
     atomic_bool no_pwait2; /* this kernel has no epoll_pwait2 */
     _Atomic uint64_t random;
+    struct env_posix_tail *_Atomic tails[ENV_POSIX_TAILS]; /* by descriptor; owned */
 };
 
 static inline struct env_posix *env_posix_of(struct env *e)
@@ -42,6 +46,18 @@ static inline struct timespec env_posix_timespec(uint64_t ns)
 
 /* Copies parts that are not empty into iov[ENV_POSIX_PARTS]; returns how many. */
 int env_posix_gather(const struct env_slice *parts, int count, struct iovec *iov);
+
+/* ---- the mapped end of a growing file: see env_posix_tail.c ---- */
+
+/* NULL: not here, or no memory. */
+struct env_posix_tail *env_posix_tail_new(int fd);
+void env_posix_tail_free(struct env_posix_tail *t);
+/* Puts bytes where the last ones ended; false: it is for pwrite() to do that. */
+bool env_posix_tail_put(struct env_posix_tail *t, int fd, const void *buf, size_t size,
+                        uint64_t offset);
+/* What pwrite() put ends there. */
+void env_posix_tail_wrote(struct env_posix_tail *t, uint64_t end);
+void env_posix_tail_synced(struct env_posix_tail *t);
 
 void env_posix_thread_fill(struct env_vt *vt);
 void env_posix_file_fill(struct env_vt *vt);

@@ -17,6 +17,7 @@ enum fd_kind { FD_FREE, FD_FILE, FD_LOCK, FD_SOCKET, FD_POLLER };
 struct fd_entry {
     enum fd_kind kind;
     unsigned flags;  /* files: as opened */
+    unsigned calm;   /* files: writes since the last sync */
     simdisk_ino ino; /* files, locks */
     struct simsock *sock;
     struct simpoller *poller;

@@ -11,6 +11,8 @@
 
 #define NS_PER_US 1000u
 #define PAGE      4096u
+#define CALM      3u         /* writes of a growing file without a sync, and then ... */
+#define WINDOW    (2 * PAGE) /* ... it is made longer by so much */
 
 /* Virtual medians: to and from the page cache, but for syncs. */
 static const uint64_t median_us[DISK_OPS] = {
@@ -206,6 +208,18 @@ static size_t shortened(struct proc *p, size_t size, uint64_t offset)
     return end > offset && choose(s, 10) > 0 ? (size_t)(end - offset) : k;
 }
 
+/* A file that grows may be longer than what was written, as ENV_GROWS says: by zeros, once writes
+ * follow on each other without a sync. Where there is no room it is not. */
+static void grow_ahead(struct proc *p, struct fd_entry *f, uint64_t at, size_t size)
+{
+    if ((f->flags & ENV_GROWS) == 0 || f->calm++ < CALM ||
+        at + size <= simdisk_size(p->host->disk, f->ino)) {
+        return;
+    }
+    enum status st = simdisk_allocate(p->host->disk, f->ino, at / PAGE * PAGE, WINDOW, false);
+    trace_mix(&p->world->trace, at, st);
+}
+
 static enum status write_out(struct proc *p, int fd, struct in_flight *w, enum trace_kind kind,
                              size_t *put)
 {
@@ -213,6 +227,9 @@ static enum status write_out(struct proc *p, int fd, struct in_flight *w, enum t
     *put = 0;
     if (f == NULL || w->offset > INT64_MAX) {
         return w->offset > INT64_MAX ? ST_INVAL : ST_BADFD;
+    }
+    if (w->append && (f->flags & ENV_GROWS) != 0) {
+        return ST_INVAL; /* where its end is, who wrote it alone knows */
     }
     w->ino = f->ino;
     simenv_disk_enter(p, DISK_WRITE);
@@ -223,6 +240,8 @@ static enum status write_out(struct proc *p, int fd, struct in_flight *w, enum t
     simenv_disk_wait(p, DISK_WRITE, w->size);
     t->in_flight = NULL;
     enum status st = ST_IO;
+    f = file_for(p, fd, ENV_WRITE); /* the table may have moved meanwhile */
+    CK(f != NULL);                  /* closed under a write: a bug of the caller */
     if (simdisk_sync_failed(p->host->disk, w->ino)) {
         world_fail(p->world, "write after a failed sync",
                    "%s writes to %s, whose sync failed: what is there now nobody knows", p->name,
@@ -230,10 +249,9 @@ static enum status write_out(struct proc *p, int fd, struct in_flight *w, enum t
     }
     if (!p->watched || !world_fault(p->world, &p->host->disk_fault, PLAN_WRITE_EIO)) {
         simmedia_write(p, w->ino);
+        grow_ahead(p, f, at, w->size);
         st = apply(p->host->disk, w, w->size, put);
     }
-    f = file_for(p, fd, ENV_WRITE);
-    CK(f != NULL); /* closed under a write: a bug of the caller */
     proc_trace(p, kind, f->name, (uint64_t)fd, at, *put, st);
     simenv_disk_leave(p, DISK_WRITE);
     return st;
@@ -267,6 +285,7 @@ static enum status sync_file(struct proc *p, int fd, bool data_only)
         return ST_BADFD;
     }
     simdisk_ino ino = f->ino;
+    f->calm = 0;
     simenv_disk_enter(p, DISK_SYNC);
     struct simdisk *d = p->host->disk;
     uint64_t mark = simdisk_sync_begin(d);

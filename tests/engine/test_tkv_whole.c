@@ -352,6 +352,9 @@ static void repair__takes_logs_up_to_their_damage(void)
     EXPECT(tkv_close(db) == TKV_OK);
     path_highest(&t, ".log", path);
     char *bytes = tmpdir_read(&t, path, &size);
+    while (bytes[size - 1] == 0) {
+        size--; /* zeros may follow */
+    }
     free(bytes);
     flip(&t, path, size / 4); /* in the first half: all that was deleted later is back */
     struct tkv_error error;

@@ -7,6 +7,7 @@
 #include "fault/inject.h"
 #include "tests/engine/tmpdir.h"
 #include "tests/tap.h"
+#include "tests/test_env.h"
 
 #include <stdlib.h>
 
@@ -309,6 +310,56 @@ static void walfmt__header_says_what_was_put(void)
     EXPECT(walfmt_get_head(s, WALFMT_LOG_MAGIC, NUMBER, &h) == ST_CORRUPT);
 }
 
+/* What an Env was told to write back. */
+struct told {
+    struct inject te; /* first: an Env is its told */
+    uint64_t from;    /* of the last call */
+    uint64_t to;      /* all calls together reach from 0 to here, without a gap */
+    unsigned calls;
+};
+
+static enum status writeback_told(struct env *e, int fd, uint64_t offset, uint64_t size)
+{
+    struct told *t = (struct told *)(void *)e;
+    (void)fd;
+    EXPECT(offset == t->to);
+    t->from = offset;
+    t->to = offset + size;
+    t->calls++;
+    return ST_UNSUPPORTED; /* a hint only */
+}
+
+/* So that the sync that ends a log of many megabytes has little left to wait for. */
+static void wal__a_long_log_goes_to_the_medium_as_it_grows(void)
+{
+    struct tmpdir t;
+    struct told told = {.calls = 0};
+    struct wal w;
+    char *bytes = record_bytes(0, 50000);
+    struct env_slice part = {bytes, 50000};
+    tmpdir_make(&t);
+    test_env_init(&told.te, t.env);
+    told.te.vt.file_writeback = writeback_told;
+    EXPECT(wal_init(&w, &told.te.env) == ST_OK);
+    EXPECT(wal_create(&w, "log", &header) == ST_OK);
+    for (uint64_t i = 1; i < 200; i++) {
+        EXPECT(wal_append(&w, i, &part, 1) == ST_OK);
+        EXPECT(wal_flush(&w) == ST_OK);
+        EXPECT(told.to % 4096 == 0); /* whole pages */
+        EXPECT(told.to < w.size);    /* never the one that is written to */
+        EXPECT(w.size - told.to < (2u << 20));
+    }
+    EXPECT(told.calls >= 5 && told.calls <= 10); /* of ten megabytes */
+    EXPECT(wal_sync(&w) == ST_OK);
+    EXPECT(wal_append(&w, 200, &part, 1) == ST_OK);
+    EXPECT(wal_flush(&w) == ST_OK);
+    EXPECT(w.started >= told.to); /* what is synced need not begin to be */
+    wal_release(&w);
+    EXPECT(told.te.live == 0);
+    free(bytes);
+    tmpdir_remove(&t);
+}
+
 TAP_MAIN({
     RUN(wal__records_of_every_awkward_size_come_back);
     RUN(wal__cut_anywhere_gives_the_whole_records_before);
@@ -317,5 +368,6 @@ TAP_MAIN({
     RUN(wal__leftovers_never_parse);
     RUN(wal__a_record_without_all_its_fragments_is_none);
     RUN(wal__failures_are_told_and_nothing_is_synced_behind_them);
+    RUN(wal__a_long_log_goes_to_the_medium_as_it_grows);
     RUN(walfmt__header_says_what_was_put);
 })
