@@ -3,13 +3,13 @@
 
 #include "base/ck.h"
 
-#define IN_KEEP     (16u * 1024u) /* an emptied input buffer that is larger is given back */
+#define IN_KEEP     (16u * 1024u) /* in_keep, unless its owner sets it */
 #define DRAIN_CHUNK 4096u
 #define PARTS_MAX   32
 
 void conn_init(struct conn *c, struct env *env, int poller, int fd, uint64_t token)
 {
-    *c = (struct conn){.env = env, .poller = poller, .fd = fd, .token = token};
+    *c = (struct conn){.env = env, .poller = poller, .fd = fd, .token = token, .in_keep = IN_KEEP};
     buf_init(&c->in, &env->mem);
     list_init(&c->out);
 }
@@ -48,7 +48,7 @@ static void in_compact(struct conn *c)
     if (c->in_at == c->in.size) {
         buf_clear(&c->in);
         c->in_at = 0;
-        if (c->in.cap > IN_KEEP) {
+        if (c->in.cap > c->in_keep) {
             buf_release(&c->in);
         }
     } else if (c->in_at > c->in.size / 2) {

@@ -37,7 +37,8 @@ struct conn {
     uint64_t token;
     unsigned interest; /* as last set */
     struct buf in;
-    size_t in_at; /* bytes of `in` that are consumed */
+    size_t in_at;   /* bytes of `in` that are consumed */
+    size_t in_keep; /* an emptied input buffer that is larger is given back */
     struct list out;
     size_t out_at;    /* bytes of the first run that are sent */
     size_t out_bytes; /* unsent, over all runs */

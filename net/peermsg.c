@@ -29,7 +29,7 @@ static const struct pb_table peermsg_member_table =
 static const struct pb_field peermsg_config_fields[] = {
     PB_SUB_LIST(struct peermsg_config, 1, members, peermsg_member_table),
 };
-static const struct pb_table peermsg_config_table =
+const struct pb_table peermsg_config_table =
     PB_TABLE("PeerConfig", struct peermsg_config, peermsg_config_fields);
 
 static const struct pb_field peermsg_raft_fields[] = {
@@ -95,6 +95,7 @@ static const struct pb_field peermsg_hello_fields[] = {
     PB_FIELD(struct peermsg_hello, 3, channel, ENUM),
     PB_FIELD(struct peermsg_hello, 4, address, STRING),
     PB_FIELD(struct peermsg_hello, 5, peer_address, STRING),
+    PB_FIELD(struct peermsg_hello, 6, life, FIXED64),
 };
 static const struct pb_table peermsg_hello_table =
     PB_TABLE("PeerHello", struct peermsg_hello, peermsg_hello_fields);
@@ -103,6 +104,7 @@ static const struct pb_field peermsg_hello_reply_fields[] = {
     PB_FIELD(struct peermsg_hello_reply, 1, refusal, ENUM),
     PB_FIELD(struct peermsg_hello_reply, 2, message, STRING),
     PB_FIELD(struct peermsg_hello_reply, 3, version, UINT32),
+    PB_FIELD(struct peermsg_hello_reply, 4, life, FIXED64),
 };
 static const struct pb_table peermsg_hello_reply_table =
     PB_TABLE("PeerHelloReply", struct peermsg_hello_reply, peermsg_hello_reply_fields);

@@ -154,12 +154,14 @@ struct peermsg_hello {
     int32_t channel;
     struct slice address;
     struct slice peer_address;
+    uint64_t life;
 };
 
 struct peermsg_hello_reply {
     int32_t refusal;
     struct slice message;
     uint32_t version;
+    uint64_t life;
 };
 
 struct peermsg {
@@ -181,7 +183,8 @@ struct peermsg {
     };
 };
 
-extern const struct pb_table peermsg_table; /* struct peermsg */
+extern const struct pb_table peermsg_table;        /* struct peermsg */
+extern const struct pb_table peermsg_config_table; /* struct peermsg_config */
 
 /* What tables cannot say: there is a body, terms and kinds are there for all entries or for none,
  * no run is empty, members ascend, a chunk lies within 2^63. *what names what is wrong. */
