@@ -261,7 +261,7 @@ static void few_ports(struct netnemesis_event *e)
     struct host *h = n->hosts[node];
     begins(e, "hardly a port left", node);
     notes(e, "ports run out on host", node + 1);
-    h->port_span = (uint16_t)(1 + choose(&e->s, 3));
+    h->port_span = (uint16_t)choose(&e->s, 3);
     sleep_ns(n, episode_ns(e));
     h->port_span = SIMNET_PORT_SPAN;
     notes(e, "there are ports on host", node + 1);

@@ -281,14 +281,18 @@ static bool deaf(const struct half *h)
     return h->deaf_since != 0 && now - h->deaf_since >= SIMLINK_RTO_FIRST;
 }
 
-/* The kernel of a machine that knows nothing of this connection answers with RST. */
+/* The kernel of a machine that knows nothing of this connection answers with RST. One that is on
+ * its way already is not replaced: a writer that is quicker than the way back would never hear. */
 static void unknown_here(struct half *h)
 {
     struct half *back = &h->conn->half[1 - h->from];
+    bool told = back->head < back->count && back->segments[back->count - 1].rst;
     h->conn->net->effects[SIMNET_UNKNOWN]++;
     drop_segments(h);
-    drop_segments(back);
-    simconn_send(back, 0, false, true);
+    if (!told) {
+        drop_segments(back);
+        simconn_send(back, 0, false, true);
+    }
 }
 
 /* Takes as much of the first segment as the receiver has room for; false when it has none. */

@@ -136,7 +136,8 @@ static bool ghost_tries(struct simconn *c)
     struct world *w = c->net->world;
     struct simsock *listener =
         c->host[1]->up ? simnet_listener(c->net, c->host[1], &c->side[0]->remote) : NULL;
-    if (listener == NULL || w->sched.now - c->ghost_since >= GHOST_LIFE) {
+    bool client = c->side[0]->state == SOCK_OPEN && !c->side[0]->gone;
+    if (!client || listener == NULL || w->sched.now - c->ghost_since >= GHOST_LIFE) {
         return false;
     }
     if (!queue_full(listener) && simconn_passes(&c->half[0], 0) == SIMLINK_PASS) {
@@ -190,6 +191,7 @@ static void connected(struct simconn *c)
     if (c->ghost) {
         ghost_waits(c);
     } else if (c->side[1] == NULL) {
+        c->net->effects[SIMNET_GHOST_RESET]++;
         simconn_send(&c->half[1], 0, false, true); /* a full queue that resets */
     }
     simalive_look(c, 0);

@@ -161,7 +161,7 @@ static enum status talk(struct talker *t, struct env *env, int poller, int fd)
         if (st == ST_OK) {
             uint64_t until = more && left == 0 && next < end_of(t) ? next : end_of(t);
             unsigned interest = (t->deaf ? 0 : ENV_IN) | (left > 0 ? ENV_OUT : 0);
-            st = wait_until(env, poller, fd, interest != 0 ? interest : ENV_IN | ENV_EDGE, until);
+            st = wait_until(env, poller, fd, interest, until);
             st = st == ST_INTR ? ST_OK : st;
         }
     }

@@ -390,6 +390,26 @@ static void test_simtcp__half_a_connection_becomes_whole(void)
     stage_close(&g);
 }
 
+/* A client that gave up meanwhile is not handed to the server any more. */
+static void test_simtcp__half_a_connection_ends_with_its_client(void)
+{
+    struct stage g;
+    crowd(&g, 0, 100000);
+    simtest_open_plan(&g.t);
+    g.t.world.faults = true;
+    for (size_t i = 0; i < 4; i++) {
+        g.hosts[i] = i == 0 ? g.t.host : world_host(&g.t.world, NULL);
+    }
+    g.talkers[3].user_timeout_ms = 2000;
+    (void)simtest_start(&g.t, g.hosts[0], "server", late_accepter_main, &g.talkers[0]);
+    for (size_t i = 1; i < 4; i++) {
+        stage_start(&g, i);
+    }
+    EXPECT(simtest_run(&g.t));
+    EXPECT(g.talkers[3].end == ST_TIMEOUT && g.talkers[0].words == 2);
+    stage_close(&g);
+}
+
 /* ---- addresses ---- */
 
 /* Host 300 is not host 44. */
@@ -445,6 +465,28 @@ static void test_simtcp__an_address_can_move(void)
     EXPECT(simtest_run(&g.t));
     EXPECT(talker_heard(&g.talkers[0], 600, 2000) > 1000);
     EXPECT(late.connected == ST_OK && heir.heard == 10);
+    stage_close(&g);
+}
+
+static void slow_way_back(struct stage *g)
+{
+    const struct simlink_profile back = {.latency_ns = 100 * MS};
+    simlink_set_profile(&g->t.world, g->hosts[0], g->hosts[1], &back);
+}
+
+/* Who writes more often than the way back takes is told all the same that nobody listens. */
+static void test_simtcp__a_quick_writer_is_reset_too(void)
+{
+    struct stage g;
+    stage_open(&g, 9, 2, 4000);
+    g.steer = slow_way_back;
+    g.talkers[0].end_ms = 1000;
+    g.talkers[1].size = 10;
+    g.talkers[1].gap_ms = 10;
+    g.talkers[1].deaf = true; /* it does not read that the server has ended */
+    stage_run(&g);
+    EXPECT(g.talkers[1].end == ST_RESET || g.talkers[1].end == ST_PIPE);
+    EXPECT(g.talkers[1].ended_at < 2500 * (uint64_t)MS);
     stage_close(&g);
 }
 
@@ -591,6 +633,8 @@ TAP_MAIN({
     RUN(test_simtcp__a_full_queue_leaves_half_a_connection);
     RUN(test_simtcp__or_is_reset_at_once);
     RUN(test_simtcp__half_a_connection_becomes_whole);
+    RUN(test_simtcp__half_a_connection_ends_with_its_client);
+    RUN(test_simtcp__a_quick_writer_is_reset_too);
     RUN(test_simtcp__a_world_has_more_than_255_hosts);
     RUN(test_simtcp__an_address_can_move);
     RUN(test_simtcp__a_restarted_process_has_its_port_and_no_old_connection);
