@@ -131,7 +131,9 @@ enum raft_fault {
                                one cuts it; among several it counts as damaged */
 };
 
-/* What the disk gave back, and it alone. */
+/* What the disk gave back, and it alone. A group is founded by giving all founders the same base,
+ * {1, 1}, the configuration at that index, and term 1: then a node that joins later with an empty
+ * log is sent a snapshot first, and with it the configuration that no entry holds. */
 struct raft_start {
     struct raft_hard hard;
     struct raft_place base;      /* before the first entry of the log; {0, 0}: it has all */

@@ -44,7 +44,8 @@ static bool log_sound(const struct raft *r)
  * waits at most. */
 static bool peers_sound(const struct raft *r)
 {
-    bool good = r->peer_count == r->config.count && r->self_slot <= r->peer_count;
+    bool good = r->peer_count == r->config.count && r->self_slot <= r->peer_count &&
+                r->config_index <= r->last;
     for (uint32_t i = 0; good && i < r->peer_count; i++) {
         const struct raft_peer *p = &peers_of(r)[i];
         good = p->id == r->config.members[i].id && p->roles == r->config.members[i].roles;

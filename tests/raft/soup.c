@@ -50,6 +50,18 @@ static bool fine(const struct soup *s)
                      : (void)((cap) = (cap) > 0 ? 2 * (cap) : 8, \
                               (array) = realloc((array), (cap) * sizeof *(array))))
 
+uint64_t soup_clock(const struct soup *s, const struct soup_node *n)
+{
+    return n->clock_at + (s->now - n->clock_from) * n->rate / 1000000;
+}
+
+void soup_pace(struct soup *s, uint64_t id, uint64_t rate)
+{
+    s->node[id].clock_at = soup_clock(s, &s->node[id]);
+    s->node[id].clock_from = s->now;
+    s->node[id].rate = rate;
+}
+
 /* ---- logs ---- */
 
 static uint64_t log_last(const struct soup_log *l)
@@ -348,7 +360,7 @@ static enum status step_with(struct soup *s, struct soup_node *n, const struct r
     if (!fine(s) || !n->up) {
         return ST_STOPPED;
     }
-    e.now = s->now;
+    e.now = soup_clock(s, n);
     s->steps++;
     enum status st = raft_step(n->core, &e, &s->out);
     if (st != ST_OK) {
@@ -707,7 +719,7 @@ void soup_up(struct soup *s, uint64_t id)
     }
     trace(s, "node %llu starts: term %llu vote %llu log %llu..%llu applied %llu", U(id),
           U(st.hard.term), U(st.hard.vote), U(st.base.index), U(st.last), U(st.applied));
-    struct raft_event e = {.type = RAFT_EV_START, .now = s->now, .start = &st};
+    struct raft_event e = {.type = RAFT_EV_START, .now = soup_clock(s, n), .start = &st};
     enum status status = raft_step(n->core, &e, &s->out);
     if (status != ST_OK) {
         wrong(s, "node %llu does not start: %s", U(id), status_name(status));
@@ -862,16 +874,21 @@ void soup_init(struct soup *s, uint32_t n, uint64_t seed)
                                        .runs = 64,
                                        .window = 256,
                                        .reads = 16};
+    for (uint32_t id = 1; id <= SOUP_NODES; id++) {
+        s->node[id].deadline = RAFT_NEVER;
+        s->node[id].rate = 1000000;
+        s->node[id].clock_at = 1000000 * (uint64_t)id;
+    }
     for (uint32_t id = 1; id <= n; id++) {
         s->node[id].made = true;
         s->node[id].id = id;
         s->node[id].incarnation = 100 + id;
-        s->node[id].disk.from = 1;
-        s->node[id].deadline = RAFT_NEVER;
+        s->node[id].disk.from = 2;
+        s->node[id].hard.term = 1;
     }
     struct raft_config config = soup_voters(s, n);
     for (uint32_t id = 1; id <= n; id++) {
-        s->node[id].base = (struct soup_snapshot){.config = config, .digest = 1};
+        s->node[id].base = (struct soup_snapshot){{1, 1}, config, 1, 1};
         s->node[id].flushed = s->node[id].base;
     }
 }

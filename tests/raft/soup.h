@@ -64,6 +64,8 @@ struct soup_snapshot {
 };
 
 struct soup_node {
+    /* its clock reads clock_at + (now - clock_from) * rate / 1,000,000 */
+    uint64_t clock_at, clock_from, rate;
     bool made;
     bool up;
     bool wants_snapshot; /* the core said so */
@@ -81,7 +83,7 @@ struct soup_node {
     struct soup_list held;
     uint64_t apply_to;            /* handed out, exclusive */
     struct soup_snapshot machine; /* its state at applied: place, configuration, digest */
-    uint64_t deadline;
+    uint64_t deadline;            /* by its own clock */
     uint64_t warm;
     uint64_t fetched[SOUP_NODES + 1][2]; /* per peer: the range just read */
     /* the disk */
@@ -94,7 +96,7 @@ struct soup_node {
 /* What a seed turns on, as chances in a thousand a move; 0: never. */
 struct soup_knobs {
     uint32_t lose, twice, reorder, crash, cut, propose, read, change, transfer, snapshot, stall,
-        unreachable, persist, apply, force, damage;
+        unreachable, persist, apply, force, damage, skew;
 };
 
 struct soup_read {
@@ -142,12 +144,17 @@ struct soup {
     char what[200];
 };
 
-/* A group of n voters that are all down; options may be changed before soup_up. */
+/* A group of n voters that are all down; options may be changed before soup_up. Its log begins
+ * behind entry 1: who joins with an empty log gets a snapshot, and the founders with it. */
 void soup_init(struct soup *s, uint32_t n, uint64_t seed);
 void soup_release(struct soup *s);
 
 /* "" or what was violated. */
 const char *soup_what(const struct soup *s);
+
+/* What a node's clock says; how fast it goes from now on, in parts per million of the world's. */
+uint64_t soup_clock(const struct soup *s, const struct soup_node *n);
+void soup_pace(struct soup *s, uint64_t id, uint64_t rate);
 
 /* Starts a node on what its disk has. */
 void soup_up(struct soup *s, uint64_t id);

@@ -22,7 +22,7 @@ static bool tick_due(struct soup *s)
 {
     bool any = false;
     for (uint64_t id = 1; id <= s->nodes && fine(s); id++) {
-        if (s->node[id].up && s->node[id].deadline <= s->now) {
+        if (s->node[id].up && s->node[id].deadline <= soup_clock(s, &s->node[id])) {
             soup_event(s, id, RAFT_EV_TIME);
             any = true;
         }
@@ -52,6 +52,16 @@ static bool settle_nodes(struct soup *s)
     return busy;
 }
 
+/* When its clock will read its deadline. */
+static uint64_t wakes_at(const struct soup_node *n)
+{
+    if (!n->up || n->deadline == RAFT_NEVER) {
+        return RAFT_NEVER;
+    }
+    uint64_t span = n->deadline > n->clock_at ? n->deadline - n->clock_at : 0;
+    return n->clock_from + (span * 1000000 + n->rate - 1) / n->rate;
+}
+
 static uint64_t next_moment(const struct soup *s)
 {
     uint64_t at = RAFT_NEVER;
@@ -59,7 +69,8 @@ static uint64_t next_moment(const struct soup *s)
         at = s->net.msgs[i].due < at ? s->net.msgs[i].due : at;
     }
     for (uint64_t id = 1; id <= s->nodes; id++) {
-        at = s->node[id].up && s->node[id].deadline < at ? s->node[id].deadline : at;
+        uint64_t wakes = wakes_at(&s->node[id]);
+        at = wakes < at ? wakes : at;
     }
     return at;
 }
@@ -111,6 +122,17 @@ static uint32_t draw(struct soup *s, uint32_t most)
     return prng_below(&s->prng, 3) == 0 ? 0 : 1 + (uint32_t)prng_below(&s->prng, most);
 }
 
+/* Leases are promised within a drift only; all else at any. */
+static void draw_clocks(struct soup *s)
+{
+    uint64_t million = 1000000;
+    for (uint64_t id = 1; id <= SOUP_NODES; id++) {
+        uint64_t near = million - 500 + prng_below(&s->prng, 1001);
+        uint64_t any = million / 5 + prng_below(&s->prng, 3 * million);
+        soup_pace(s, id, s->options.lease || s->knobs.skew == 0 ? near : any);
+    }
+}
+
 /* Half of what could go wrong does, in another strength each time; sizes are small, so that
  * their limits are met. */
 void soup_draw(struct soup *s)
@@ -123,7 +145,7 @@ void soup_draw(struct soup *s)
     s->knobs.cut = draw(s, 12);
     s->knobs.propose = 20 + draw(s, 150);
     s->knobs.read = draw(s, 60);
-    s->knobs.change = draw(s, 10);
+    s->knobs.change = draw(s, 20);
     s->knobs.transfer = draw(s, 8);
     s->knobs.snapshot = draw(s, 30);
     s->knobs.stall = draw(s, 4);
@@ -132,6 +154,7 @@ void soup_draw(struct soup *s)
     s->knobs.apply = 60 + draw(s, 400);
     s->knobs.force = draw(s, 6);
     s->knobs.damage = draw(s, 300);
+    s->knobs.skew = draw(s, 1);
     s->options.window = windows[prng_below(&s->prng, 4)];
     s->options.flight_entries = 1 + (uint32_t)prng_below(&s->prng, s->options.window / 2);
     s->options.backlog_entries = 1 + (uint32_t)prng_below(&s->prng, s->options.window - 2);
@@ -144,6 +167,7 @@ void soup_draw(struct soup *s)
     s->options.rounds = 1 + (uint32_t)prng_below(&s->prng, 3);
     s->options.lease = s->knobs.force == 0 && prng_below(&s->prng, 2) == 0;
     s->options.no_prevote = prng_below(&s->prng, 5) == 0;
+    draw_clocks(s);
 }
 
 static uint64_t any_node(struct soup *s)
@@ -418,6 +442,9 @@ void soup_heal(struct soup *s)
     uint64_t leader = 0;
     uint64_t index = 0;
     memset(s->cut, 0, sizeof s->cut);
+    for (uint64_t id = 1; id <= SOUP_NODES; id++) {
+        soup_pace(s, id, 1000000);
+    }
     soup_up_all(s);
     for (int i = 0; i < 30 && fine(s); i++) {
         soup_run(s, s->options.election);
