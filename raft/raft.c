@@ -182,12 +182,6 @@ static void start(struct raft *r, const struct raft_start *s)
 
 /* ---- time ---- */
 
-static void transfer_over(struct raft *r, struct raft_out *out)
-{
-    raft_reply(out, r->transfer_context, RAFT_LOST, (struct raft_place){0, 0});
-    r->transferee = 0;
-}
-
 /* A leader that no quorum answers is none, and must not keep clients waiting (6.2). */
 static void check_quorum(struct raft *r, struct raft_out *out, bool forced)
 {
@@ -209,7 +203,7 @@ static void lead_time(struct raft *r, struct raft_out *out, uint8_t force)
         check_quorum(r, out, force == RAFT_FORCE_ELECTION);
     }
     if (r->state == RAFT_LEADER && r->transferee != 0 && r->now >= r->transfer_at) {
-        transfer_over(r, out);
+        raft_elect_transfer_over(r, out);
     }
     if (r->state == RAFT_LEADER && (r->now >= r->heartbeat_at || force == RAFT_FORCE_HEARTBEAT)) {
         r->heartbeat_at = r->now + r->o.heartbeat;

@@ -68,6 +68,8 @@ static bool role_sound(const struct raft *r)
                r->hard_seq <= r->done && r->hard.vote == r->o.self;
     case RAFT_CANDIDATE:
         return good && r->leader == 0 && r->hard.vote == r->o.self;
+    case RAFT_HALTED:
+        return good;
     default:
         return good && r->leader != r->o.self && r->read_mid == r->read_hi &&
                r->accepted <= r->last && (r->accepted >= r->commit);

@@ -9,15 +9,20 @@ void raft_elect_rest(struct raft *r)
     r->election_at = r->now + r->timeout;
 }
 
-/* What only a leader has, ends. */
-static void leave_office(struct raft *r, struct raft_out *out, uint64_t leader)
+static void transfer_over(struct raft *r, struct raft_out *out, enum raft_outcome outcome)
+{
+    if (r->transferee != 0) {
+        raft_reply(out, r->transfer_context, outcome, (struct raft_place){0, 0});
+        r->transferee = 0;
+    }
+}
+
+/* What only a leader has, ends; who asked for a transfer waits for the next leader's name. */
+static void leave_office(struct raft *r, struct raft_out *out)
 {
     raft_read_drop(r, out);
-    if (r->transferee != 0) {
-        bool moved = leader == r->transferee;
-        raft_reply(out, r->transfer_context, moved ? RAFT_MOVED : RAFT_LOST,
-                   (struct raft_place){0, 0});
-        r->transferee = 0;
+    if (!r->handed) {
+        transfer_over(r, out, RAFT_LOST);
     }
     r->handed = false;
     r->more = false;
@@ -29,12 +34,15 @@ void raft_elect_follow(struct raft *r, struct raft_out *out, uint64_t term, uint
 {
     CK(term >= r->hard.term);
     if (r->state == RAFT_LEADER) {
-        leave_office(r, out, leader);
+        leave_office(r, out);
     }
     if (term > r->hard.term) {
         r->hard.term = term;
         r->hard.vote = 0;
         raft_log_hard(r, out);
+    }
+    if (leader != 0) {
+        transfer_over(r, out, leader == r->transferee ? RAFT_MOVED : RAFT_LOST);
     }
     r->state = RAFT_FOLLOWER;
     r->leader = leader;
@@ -123,6 +131,7 @@ static void sound_out(struct raft *r, struct raft_out *out)
 void raft_elect_timeout(struct raft *r, struct raft_out *out)
 {
     raft_elect_rest(r);
+    transfer_over(r, out, RAFT_LOST);
     r->sticky_until = 0;
     if (r->damage_count > 0) {
         r->leader = 0;
@@ -252,6 +261,11 @@ void raft_elect_transfer(struct raft *r, struct raft_out *out, uint64_t to, uint
         r->transfer_at = r->now + r->o.election;
         raft_elect_hand(r, out);
     }
+}
+
+void raft_elect_transfer_over(struct raft *r, struct raft_out *out)
+{
+    transfer_over(r, out, RAFT_LOST);
 }
 
 /* From here on another may be elected within our lease: it is over for this term. */

@@ -290,6 +290,7 @@ bool raft_elect_sticky(const struct raft *r);
 /* A leader gives up its office, and tells who is best placed to stand. */
 void raft_elect_abdicate(struct raft *r, struct raft_out *out);
 void raft_elect_transfer(struct raft *r, struct raft_out *out, uint64_t to, uint64_t context);
+void raft_elect_transfer_over(struct raft *r, struct raft_out *out); /* it did not come about */
 void raft_elect_hand(struct raft *r, struct raft_out *out); /* if the transferee has caught up */
 
 /* ---- raft_lead.c ---- */

@@ -40,6 +40,7 @@ void raft_lead_begin(struct raft *r, struct raft_out *out)
         raft_elect_follow(r, out, r->hard.term, 0); /* its disk is far behind: let others */
         return;
     }
+    raft_elect_transfer_over(r, out);
     r->state = RAFT_LEADER;
     r->leader = r->o.self;
     r->term_first = r->last + 1;

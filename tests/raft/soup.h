@@ -96,7 +96,8 @@ struct soup_node {
 /* What a seed turns on, as chances in a thousand a move; 0: never. */
 struct soup_knobs {
     uint32_t lose, twice, reorder, crash, cut, propose, read, change, transfer, snapshot, stall,
-        unreachable, persist, apply, force, damage, skew;
+        unreachable, persist, apply, force, damage, skew, heal;
+    uint32_t pace; /* time that a move takes, at most */
 };
 
 struct soup_read {

@@ -155,6 +155,8 @@ void soup_draw(struct soup *s)
     s->knobs.force = draw(s, 6);
     s->knobs.damage = draw(s, 300);
     s->knobs.skew = draw(s, 1);
+    s->knobs.heal = 1 + (uint32_t)prng_below(&s->prng, 8);
+    s->knobs.pace = 4 + (uint32_t)prng_below(&s->prng, 20);
     s->options.window = windows[prng_below(&s->prng, 4)];
     s->options.flight_entries = 1 + (uint32_t)prng_below(&s->prng, s->options.window / 2);
     s->options.backlog_entries = 1 + (uint32_t)prng_below(&s->prng, s->options.window - 2);
@@ -261,7 +263,7 @@ static void move_links(struct soup *s)
             s->cut[a][b] = true;
         }
     }
-    if (chance(s, 8)) {
+    if (chance(s, s->knobs.heal)) {
         memset(s->cut, 0, sizeof s->cut);
     }
 }
@@ -385,7 +387,7 @@ static void move_clients(struct soup *s)
 void soup_stir(struct soup *s, uint32_t moves)
 {
     for (; moves > 0 && fine(s); moves--) {
-        s->now += prng_below(&s->prng, 12);
+        s->now += prng_below(&s->prng, s->knobs.pace);
         (void)tick_due(s);
         if (prng_below(&s->prng, 1000) < 600) {
             move_message(s);
