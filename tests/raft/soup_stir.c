@@ -270,17 +270,31 @@ static void move_links(struct soup *s)
 
 /* ---- members ---- */
 
+static bool has_member(const struct raft_config *c, uint64_t id)
+{
+    for (uint32_t i = 0; c != NULL && i < c->count; i++) {
+        if (c->members[i].id == id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Or could be again, when a configuration that is not committed goes. */
 static bool is_member_anywhere(const struct soup *s, uint64_t id)
 {
     for (uint64_t other = 1; other <= s->nodes; other++) {
         const struct soup_node *n = &s->node[other];
-        for (uint32_t i = 0; n->up && i < raft_config(n->core)->count; i++) {
-            if (raft_config(n->core)->members[i].id == id) {
-                return true;
-            }
-        }
+        struct raft_view v;
+        uint64_t index;
         if (n->made && !n->up) {
             return true; /* who knows what its disk says */
+        }
+        soup_view(s, other, &v);
+        if (n->up && (has_member(raft_config(n->core), id) ||
+                      (v.config_index > v.commit &&
+                       has_member(raft_config_at(n->core, v.config_index - 1, &index), id)))) {
+            return true;
         }
     }
     return false;
