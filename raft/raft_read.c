@@ -13,7 +13,10 @@ uint64_t raft_read_lease(const struct raft *r)
     uint64_t start = raft_change_is_alone(r)
                          ? r->now
                          : raft_change_quorum(r, offsetof(struct raft_peer, acked_stamp));
-    uint64_t length = r->o.election / (million + r->o.drift_ppm) * (million - r->o.drift_ppm);
+    uint64_t e = r->o.election;
+    uint64_t slow = million - r->o.drift_ppm;
+    uint64_t fast = million + r->o.drift_ppm;
+    uint64_t length = e < UINT64_MAX / million ? e * slow / fast : e / fast * slow;
     return start != 0 && start + length > r->now ? start + length : 0;
 }
 

@@ -368,6 +368,9 @@ static enum status step_with(struct soup *s, struct soup_node *n, const struct r
         return st;
     }
     s->seen |= s->out.seen;
+    for (uint64_t seen = s->out.seen; seen != 0; seen &= seen - 1) {
+        s->seen_count[__builtin_ctzll(seen)]++;
+    }
     n->wants_snapshot = n->wants_snapshot || (s->out.seen & RAFT_SEEN(RAFT_SEEN_RUNS_FULL)) != 0;
     const struct raft_write *w = &s->out.save;
     uint64_t *many = w->hi - w->lo > 64 ? malloc((w->hi - w->lo) * sizeof *many) : ids;

@@ -127,7 +127,8 @@ struct soup {
     uint64_t next_id; /* of payloads, contexts, incarnations */
     uint64_t steps;
     uint64_t delivered;
-    uint64_t seen; /* RAFT_SEEN bits of all */
+    uint64_t seen;                        /* RAFT_SEEN bits of all, */
+    uint64_t seen_count[RAFT_SEEN_COUNT]; /* and how often */
     uint64_t reads_served;
     uint64_t replies[RAFT_OUTCOMES];
     struct soup_read *reads;

@@ -164,12 +164,18 @@ void soup_draw(struct soup *s)
     s->options.message_bytes = 1 + (uint32_t)prng_below(&s->prng, 100);
     s->options.flight_bytes = 1 + prng_below(&s->prng, 500);
     s->options.warm_bytes = 1 + prng_below(&s->prng, 500);
-    s->options.runs = 8 + (uint32_t)prng_below(&s->prng, 60);
+    s->options.runs = 5 + (uint32_t)prng_below(&s->prng, 60);
     s->options.reads = 1 + (uint32_t)prng_below(&s->prng, 16);
     s->options.rounds = 1 + (uint32_t)prng_below(&s->prng, 3);
     s->options.lease = s->knobs.force == 0 && prng_below(&s->prng, 2) == 0;
     s->options.no_prevote = prng_below(&s->prng, 5) == 0;
     draw_clocks(s);
+    if (prng_below(&s->prng, 4) == 0) { /* members come and go, disks are late, messages old */
+        s->knobs.change = 40;
+        s->knobs.reorder = 1000;
+        s->knobs.twice = 200;
+        s->knobs.persist = 100;
+    }
 }
 
 static uint64_t any_node(struct soup *s)
