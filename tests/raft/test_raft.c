@@ -186,19 +186,19 @@ static void test_raft__a_copy_is_a_branch(void)
     }
 }
 
-#define EVERY(X)                                                                                   \
-    X(hard.term)                                                                                   \
-    X(hard.vote)                                                                                   \
-    X(hard_seq) X(seq) X(done) X(snap_seq) X(mend_seq) X(mend_hi) X(pending_count) X(run_end)      \
-        X(damage_count) X(base.index) X(base.term) X(floor.index) X(floor.term) X(last)            \
-            X(raw_durable) X(commit) X(applied) X(apply_next) X(snap.index) X(snap.term)           \
-                X(self_slot) X(config_index) X(before_index) X(config.members[1].roles)            \
-                    X(config.members[1].incarnation) X(state) X(stalled) X(owes) X(handed) X(more) \
-                        X(started) X(wanted) X(leader) X(session) X(accepted) X(leader_commit)     \
-                            X(owed_probe) X(owed_stamp) X(term_first) X(probe) X(transferee)       \
-                                X(transfer_context) X(now) X(timeout) X(election_at)               \
-                                    X(sticky_until) X(heartbeat_at) X(transfer_at) X(prng.state)   \
-                                        X(life)
+#define EVERY(X)                                                                                  \
+    X(hard.term)                                                                                  \
+    X(hard.vote)                                                                                  \
+    X(hard_seq)                                                                                   \
+    X(seq) X(done) X(snap_seq) X(mend_seq) X(mend_hi) X(pending_count) X(run_end) X(damage_count) \
+        X(base.index) X(base.term) X(floor.index) X(floor.term) X(last) X(raw_durable) X(commit)  \
+            X(applied) X(apply_next) X(snap.index) X(snap.term) X(self_slot) X(config_index)      \
+                X(before_index) X(config.members[1].roles) X(config.members[1].incarnation)       \
+                    X(state) X(stalled) X(owes) X(handed) X(more) X(started) X(wanted) X(leader)  \
+                        X(session) X(accepted) X(leader_commit) X(owed_probe) X(owed_stamp)       \
+                            X(term_first) X(probe) X(transferee) X(transfer_context) X(now)       \
+                                X(timeout) X(election_at) X(sticky_until) X(heartbeat_at)         \
+                                    X(transfer_at) X(prng.state) X(life)
 
 static void test_raft__the_digest_sees_every_part(void)
 {

@@ -152,7 +152,8 @@ static void test_raft_mend__absence_in_the_entrys_own_term_proves_nothing(void)
     long asked = soup_find(&s, RAFT_MSG_FETCH, a, 0);
     EXPECT(asked >= 0);
     uint64_t life = s.net.msgs[asked].m.probe;
-    for (uint64_t id = 1; id <= 5; id++) {
+    for (uint64_t k = 0; k < 10; k++) {
+        uint64_t id = 1 + k % 5;
         struct raft_msg m = {.type = RAFT_MSG_FETCH_REPLY, .cluster = 7, .from = id, .to = a};
         struct raft_event e = {.type = RAFT_EV_RECEIVE, .msg = &m};
         m.term = term;

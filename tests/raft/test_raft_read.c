@@ -150,7 +150,8 @@ static void test_raft_read__an_answer_to_an_earlier_life_is_none(void)
     soup_flush(&s, a); /* what it read from is there again at once */
     soup_crash(&s, a);
     soup_up(&s, a);
-    soup_pass(&s, RAFT_MSG_HEARTBEAT, leader, a);
+    soup_force(&s, leader, RAFT_FORCE_HEARTBEAT); /* so that it knows whom to ask */
+    EXPECT(soup_pass(&s, RAFT_MSG_HEARTBEAT, leader, a) == 1);
     s.next_id = context - 1; /* a driver that counts from the start again */
     soup_read(&s, a);
     EXPECT(s.next_id == context);
