@@ -114,6 +114,18 @@ static char *crashed(struct tmpdir *t, char path[80], size_t *size)
     return bytes;
 }
 
+/* What recovery calls dropped of bytes [from, to): nothing of zeros, for they may have been written
+ * ahead, and a torn fragment can begin with some (its CRC covers an epoch that is random). */
+static uint64_t torn(const char *bytes, size_t from, size_t to)
+{
+    for (size_t i = from; i < to; i++) {
+        if (bytes[i] != 0) {
+            return to - from;
+        }
+    }
+    return 0;
+}
+
 static void recover__a_torn_tail_is_cut_at_any_byte(void)
 {
     struct tmpdir t;
@@ -134,7 +146,7 @@ static void recover__a_torn_tail_is_cut_at_any_byte(void)
         EXPECT(s.sequence == (uint64_t)whole);
         EXPECT(s.recovered_records == (uint64_t)whole);
         size_t end = cut >= size ? size : cut >= at[7] ? at[7] : cut >= at[6] ? at[6] : at[5];
-        EXPECT(s.recovered_dropped == cut - end);
+        EXPECT(s.recovered_dropped == torn(bytes, end, cut));
         put(db, whole + 1, true);
         EXPECT(tkv_close(db) == TKV_OK);
         EXPECT(open_count(&t, "db", 9) == whole + 1);
