@@ -4,12 +4,12 @@
  * messages, and may block; so this is the simple shape: say a message, hear a message, each until a
  * deadline. What is heard is framed and checked as everything from another node.
  *
- * Invariants (tests/node/test_snapshot.c): I1 messages arrive whole and in order, whatever short reads
- * and writes there are   I2 a wait ends at its deadline, or soon after bulk_wake when `stop` says
- * so I3 memory is taken for bytes that have come, not for lengths that were announced. Failure:
- * ST_TIMEOUT, ST_STOPPED, what the socket says, ST_CORRUPT and `why`; then the connection is of no
- * use: bulk_hang_up. Only after ST_TIMEOUT of bulk_hear it may be used on. Threads: one, but for
- * bulk_wake. Determinism: a function of what the Env answers. */
+ * Invariants (tests/node/test_snapshot.c): I1 messages arrive whole and in order, whatever short
+ * reads and writes there are   I2 a wait ends at its deadline, or soon after bulk_wake when `stop`
+ * says so I3 memory is taken for bytes that have come, not for lengths that were announced.
+ * Failure: ST_TIMEOUT, ST_STOPPED, what the socket says, ST_CORRUPT and `why`; then the connection
+ * is of no use: bulk_hang_up. Only after ST_TIMEOUT of bulk_hear it may be used on. Threads: one,
+ * but for bulk_wake. Determinism: a function of what the Env answers. */
 #ifndef NET_BULK_H
 #define NET_BULK_H
 

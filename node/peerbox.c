@@ -3,12 +3,14 @@
 
 #include "base/ck.h"
 
+#define KEEP_TIMES 4 /* an arena's chunks are up to so many times what was taken of them */
+
 void peerbox_init(struct peerbox *b, struct env *env, size_t limit)
 {
     *b = (struct peerbox){.env = env, .limit = limit};
     env_mutex_init(env, &b->m);
-    pbarena_init(&b->arenas[0], &env->mem, SIZE_MAX / 2, limit);
-    pbarena_init(&b->arenas[1], &env->mem, SIZE_MAX / 2, limit);
+    pbarena_init(&b->arenas[0], &env->mem, SIZE_MAX / 2, KEEP_TIMES * limit);
+    pbarena_init(&b->arenas[1], &env->mem, SIZE_MAX / 2, KEEP_TIMES * limit);
     list_init(&b->waiting);
     list_init(&b->out);
 }

@@ -235,7 +235,10 @@ static void link_tick(struct peers *p, struct peers_link *l)
     }
     bool ping = l->state == LINK_UP && p->now_ns - l->said_ns >= p->o.ping_ms * PEERS_MS;
     if (ping) {
-        peers_link_trim(l);
+        if (l->sent_then == l->slot->stats.sent) {
+            peers_link_trim(l); /* quiet since the last one */
+        }
+        l->sent_then = l->slot->stats.sent;
         l->broken = peers_link_hello(p, l, l->slot->id);
     }
     if (ping || l->attention || l->broken != ST_OK) {

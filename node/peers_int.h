@@ -49,6 +49,7 @@ struct peers_link {
     uint64_t heard_ns;   /* last input */
     uint64_t said_ns;    /* last HELLO, or beat of a paused link */
     uint64_t probe;      /* out: of the last HELLO; in: of the last one heard */
+    uint64_t sent_then;  /* out: messages sent when it last said HELLO */
     uint64_t life;       /* of the other end */
     struct buf filling;  /* frames that wait */
     struct buf sending;  /* those that conn has, as `run` */

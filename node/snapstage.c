@@ -165,7 +165,6 @@ static enum status ends_take(struct snapstage *s)
         st = st == ST_OK ? file_end(s) : st;
     }
     st = st == ST_OK ? env_dir_sync(s->env, s->dir) : st;
-    st = st == ST_OK ? env_dir_sync(s->env, s->parent) : st;
     s->state = st == ST_OK ? SNAPSTAGE_WHOLE : s->state;
     return st;
 }

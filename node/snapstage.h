@@ -1,12 +1,13 @@
 /* snapstage.h - where a snapshot that arrives is put together: one directory, filled from the first
  * file's first byte to the last one's last.
  *
- * The directory is worth something only once it is whole: then every file's CRC was right and its
- * bytes, its name and the directory's own name are durable. A crash before that leaves what the
- * next snapstage_open throws away, and so does a crash after it, unless the owner has taken it.
+ * The directory is worth something only once it is whole: then every file's CRC was right, and its
+ * bytes and its name in the directory are durable. A crash before that leaves what the next
+ * snapstage_open throws away, and so does a crash after it, unless the owner has taken it: that
+ * makes the directory's own name durable.
  *
  * Invariants (tests/node/test_snapstage.c)
- *   I1  what is whole is byte for byte what was offered, after any crash from then on
+ *   I1  what was taken is byte for byte what was offered, after any crash from then on
  *   I2  bytes of two snapshots never come together: another offer begins with an empty directory
  *   I3  snapstage_open leaves nothing, whatever a crash left
  *   I4  no byte is taken but the one that comes next

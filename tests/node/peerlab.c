@@ -80,6 +80,7 @@ static void judge(struct peerlab_node *n, struct word *w, const struct peerwire_
     n->wrong += !word_is(w, in);
     n->lives[from] += n->life_of[from] != life;
     n->newest[from] = n->life_of[from] == life ? n->newest[from] : 0;
+    n->gaps[from] += n->newest[from] != 0 && in->msg.context > n->newest[from] + 1;
     n->life_of[from] = life;
     n->disorder += in->msg.context <= n->newest[from];
     n->newest[from] = in->msg.context;

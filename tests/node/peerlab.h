@@ -48,6 +48,7 @@ struct peerlab_node {
     uint64_t newest[PEERLAB_NODES + 1];   /* count of the last one heard */
     uint64_t life_of[PEERLAB_NODES + 1];  /* of whom */
     uint64_t lives[PEERLAB_NODES + 1];    /* changes of that */
+    uint64_t gaps[PEERLAB_NODES + 1];     /* in the counts of one life */
     uint64_t wrong;                       /* messages that are not as they were sent */
     uint64_t disorder;                    /* or came twice, or late */
     uint64_t busy;                        /* deliveries refused */

@@ -185,7 +185,52 @@ static void peers__short_cuts_do_not_cost_the_connection(void)
     peerlab_close(&lab);
 }
 
+static void cut_quietly(struct peerlab *l)
+{
+    peerlab_at(l, 2000);
+    peerlab_cut(l, 1, 2, true, true);
+}
+
+/* Nobody sends anything, so nothing is dropped; what was under way may be lost all the same. */
+static void peers__the_end_of_a_link_is_told(void)
+{
+    peerlab_open(&lab, 6, 2, 5000);
+    lab.steer = cut_quietly;
+    lab.nodes[1].burst = 0;
+    lab.nodes[2].burst = 0;
+    EXPECT(peerlab_run(&lab));
+    all_well();
+    EXPECT(lab.nodes[1].told[2] == 1 && lab.nodes[2].told[1] == 1);
+    peerlab_close(&lab);
+}
+
 /* ---- lives ---- */
+
+static void away_for_long(struct peerlab *l)
+{
+    peerlab_at(l, 1000);
+    l->t.running++;
+    proc_kill(l->nodes[2].proc);
+    peerlab_at(l, 21000);
+    heard_cut[2] = l->nodes[2].heard[1];
+    peerlab_start(&l->nodes[2]);
+    l->t.running--;
+    peerlab_at(l, 21150);
+    EXPECT(l->nodes[1].heard[2] > 0 && l->nodes[1].lives[2] == 2);
+    EXPECT(l->nodes[2].heard[1] > heard_cut[2]);
+}
+
+/* Node 1 would dial again in half a minute: it hears that node 2 is back and does not wait. */
+static void peers__who_comes_back_is_dialed_at_once(void)
+{
+    peerlab_open(&lab, 10, 2, 23000);
+    lab.steer = away_for_long;
+    lab.nodes[1].options.retry_most_ms = 30000;
+    EXPECT(peerlab_run(&lab));
+    all_well();
+    EXPECT(lab.nodes[1].stats[0].dials < 30); /* and did not dial all the time */
+    peerlab_close(&lab);
+}
 
 static void kill_and_start(struct peerlab *l)
 {
@@ -274,6 +319,38 @@ static void peers__who_is_slow_is_waited_for(void)
     EXPECT(lab.nodes[2].busy > 5);
     EXPECT(lab.nodes[1].stats[0].connects == 1); /* slow is not dead */
     EXPECT(lab.nodes[2].heard[1] > 500);
+    EXPECT(lab.nodes[2].gaps[1] == 0); /* nothing was thrown away */
+    peerlab_close(&lab);
+}
+
+static uint64_t allocations_then[PEERLAB_NODES + 1];
+
+static void count_allocations(struct peerlab *l)
+{
+    peerlab_at(l, 8000);
+    for (unsigned id = 1; id <= 3; id++) {
+        allocations_then[id] = l->nodes[id].proc->allocations;
+    }
+    peerlab_at(l, 12000);
+    for (unsigned id = 1; id <= 3; id++) {
+        uint64_t more = l->nodes[id].proc->allocations - allocations_then[id];
+        EXPECT(more == 0);
+        if (more > 0) {
+            printf("# node %u: %llu\n", id, (unsigned long long)more);
+        }
+    }
+}
+
+static void peers__nothing_is_allocated_once_it_is_warm(void)
+{
+    peerlab_open(&lab, 23, 3, 13000);
+    lab.steer = count_allocations;
+    for (unsigned id = 1; id <= 3; id++) {
+        lab.nodes[id].burst = 15;
+    }
+    EXPECT(peerlab_run(&lab));
+    all_well();
+    everybody_heard_everybody(9000);
     peerlab_close(&lab);
 }
 
@@ -504,10 +581,11 @@ static void peers__refused_memory_loses_messages_and_nothing_else(void)
 
 TAP_MAIN(RUN(peers__messages_arrive_whole_and_in_order); RUN(peers__large_messages_in_small_pieces);
          RUN(peers__a_healed_way_is_used_soon); RUN(peers__a_cut_one_way_is_healed_too);
-         RUN(peers__short_cuts_do_not_cost_the_connection);
+         RUN(peers__short_cuts_do_not_cost_the_connection); RUN(peers__the_end_of_a_link_is_told);
+         RUN(peers__who_comes_back_is_dialed_at_once);
          RUN(peers__a_new_life_takes_the_place_of_the_old); RUN(peers__half_open_connections_go);
          RUN(peers__memory_is_bounded); RUN(peers__who_is_slow_is_waited_for);
-         RUN(peers__another_cluster_is_refused);
+         RUN(peers__nothing_is_allocated_once_it_is_warm); RUN(peers__another_cluster_is_refused);
          RUN(peers__another_node_at_that_address_is_refused);
          RUN(peers__who_was_removed_is_refused_until_it_is_set);
          RUN(peers__who_calls_is_called_back); RUN(peers__garbage_is_named_and_closed);

@@ -32,6 +32,9 @@ struct lab {
     struct proc *sender;
     long sender_fails; /* this allocation is refused */
     uint64_t sender_allocs;
+    long receiver_fails;
+    uint64_t receiver_allocs;
+    bool receiver_opened;
     /* the receiver */
     struct proc *receiver;
     uint64_t found; /* installed ones, at its start */
@@ -155,7 +158,8 @@ static int sender_main(struct env *real, int argc, char **argv)
     for (unsigned round = 0; round < lab.rounds; round++) {
         char dir[16];
         (void)snprintf(dir, sizeof dir, "snap%u", round);
-        CK(env_dir_make(real, dir) == ST_OK);
+        enum status st = env_dir_make(real, dir);
+        CK(st == ST_OK || st == ST_EXIST); /* an earlier life made it */
         for (unsigned i = 0; i < lab.files; i++) {
             file_make(real, dir, i, round);
         }
@@ -238,16 +242,20 @@ static void take_whole(struct env *env)
     }
 }
 
-static int receiver_main(struct env *env, int argc, char **argv)
+static int receiver_main(struct env *real, int argc, char **argv)
 {
     (void)argc;
     (void)argv;
     struct err err = {0};
-    lab.receiver = proc_of(env);
+    struct inject in;
+    inject_init(&in, real);
+    in.fail_at = lab.receiver_fails;
+    struct env *env = lab.receiver_fails >= 0 ? &in.env : real;
+    lab.receiver = proc_of(real);
     lab.starts++;
-    if (exists(env, "installed")) {
+    if (exists(real, "installed")) {
         lab.found++;
-        installed_check(env, "installed", 100);
+        installed_check(real, "installed", 100);
     }
     lab.staged = 0;
     struct snaprecv_options ro = {.env = env,
@@ -268,14 +276,18 @@ static int receiver_main(struct env *env, int argc, char **argv)
     lab.left_over += st == ST_OK && exists(env, "stage");
     st = st == ST_OK ? peers_open(&po, &lab.p, &err) : st;
     st = st == ST_OK ? peers_start(lab.p) : st;
+    lab.receiver_opened = st == ST_OK;
     while (st == ST_OK && lab.t.world.sched.now < lab.end_ms * MS) {
         env_sleep_until(env, env_clock_mono(env) + 2 * MS);
-        take_whole(env);
+        take_whole(real);
     }
     peers_close(lab.p);
     snaprecv_close(lab.r);
     lab.p = NULL;
     lab.r = NULL;
+    lab.receiver_allocs = (uint64_t)in.allocs;
+    EXPECT(in.live == 0);
+    inject_release(&in);
     return 0;
 }
 
@@ -309,6 +321,7 @@ static void lab_open(uint64_t seed)
     lab.chunk = 4096;
     lab.rounds = 1;
     lab.sender_fails = -1;
+    lab.receiver_fails = -1;
 }
 
 static void lab_run(void)
@@ -439,6 +452,30 @@ static void snapshot__receiver_loses_power(void)
     EXPECT(tries > 60 && found > 40);
 }
 
+static void sender_power(struct lab *l)
+{
+    at(200);
+    EXPECT(l->done == 0);
+    l->t.running++;
+    host_power_off(l->from, SIMDISK_KEEP_ALL);
+    at(250);
+    host_power_on(l->from);
+    (void)simtest_start(&l->t, l->from, "sender", sender_main, NULL);
+    l->t.running--;
+}
+
+/* The receiver believes in the old connection for three seconds; the new one is served at once. */
+static void snapshot__the_newest_connection_is_served(void)
+{
+    lab_open(12);
+    lab.rate = 300000;
+    lab.steer = sender_power;
+    lab_run();
+    EXPECT(lab.good == 1 && lab.taken == 1);
+    EXPECT(lab.t.world.sched.now < 2000 * MS);
+    lab_close();
+}
+
 static void snapshot__any_network(void)
 {
     uint64_t tries = 0, good = 0;
@@ -515,7 +552,29 @@ static void snapshot__refused_memory_is_told(void)
     EXPECT(n > 5);
 }
 
+static void snapshot__refused_memory_of_the_receiver_costs_time(void)
+{
+    long n = 0;
+    for (bool reached = true; reached; n++) {
+        lab_open(9);
+        lab.files = 3;
+        lab.give_up_ms = 5000;
+        lab.receiver_fails = n;
+        lab_run();
+        reached = lab.receiver_allocs > (uint64_t)n;
+        EXPECT(!lab.receiver_opened || lab.good == 1);
+        if (tap_failed) {
+            printf("# allocation %ld\n", n);
+        }
+        lab_close();
+    }
+    printf("# %ld allocations\n", n);
+    EXPECT(n > 6);
+}
+
 TAP_MAIN(RUN(snapshot__arrives_whole); RUN(snapshot__without_a_byte);
          RUN(snapshot__goes_on_where_it_was); RUN(snapshot__is_given_up_in_the_end);
          RUN(snapshot__one_that_waits_is_not_written_over); RUN(snapshot__refused_memory_is_told);
-         RUN(snapshot__receiver_loses_power); RUN(snapshot__any_network);)
+         RUN(snapshot__refused_memory_of_the_receiver_costs_time);
+         RUN(snapshot__receiver_loses_power); RUN(snapshot__the_newest_connection_is_served);
+         RUN(snapshot__any_network);)
