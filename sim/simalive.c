@@ -75,6 +75,7 @@ static void give_up(struct simconn *c, int side)
     bool reset = !known && simconn_ack_passes(out) && simconn_ack_passes(in);
     c->side[side]->forgot = true;
     c->net->effects[SIMNET_KEEPALIVE]++;
+    simconn_probe_window(in);
     simsock_break(c->side[side], reset ? ST_RESET : ST_TIMEOUT);
     simconn_settle(c);
 }

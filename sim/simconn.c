@@ -135,6 +135,8 @@ void simconn_link_changed(struct simlink *l)
             size_t bytes = h->head < h->count ? h->segments[h->head].bytes : 0;
             if (simconn_passes(h, bytes) == SIMLINK_PASS && simconn_ack_passes(h)) {
                 look_again(h, l);
+            } else {
+                simconn_probe_window(h);
             }
             simalive_look(c, i);
         }
@@ -166,6 +168,21 @@ static void make_room(struct half *h)
     }
 }
 
+/* When the writer's user timeout ends for the first segment, which is slow rather than lost. */
+static uint64_t patience(const struct half *h)
+{
+    const struct simsock *from = h->conn->side[h->from];
+    bool any = from != NULL && !from->gone && from->user_timeout_ns > 0;
+    return any ? h->head_since + from->user_timeout_ns : UINT64_MAX;
+}
+
+void simconn_arm(struct half *h)
+{
+    uint64_t when = h->segments[h->head].when;
+    uint64_t end = patience(h);
+    timers_set(&h->conn->net->world->sched.timers, &h->timer, when < end ? when : end);
+}
+
 void simconn_send(struct half *h, size_t bytes, bool fin, bool rst)
 {
     struct world *w = h->conn->net->world;
@@ -176,8 +193,11 @@ void simconn_send(struct half *h, size_t bytes, bool fin, bool rst)
     h->last_when = g.when;
     h->segments[h->count++] = g;
     bool first = h->head + 1 == h->count;
+    h->head_since = first ? w->sched.now : h->head_since;
     bool idle = h->unacked > 0 && h->retries == 0 && first && h->timer.when > g.when;
-    if ((h->timer.at == 0 && (first || rst)) || idle) {
+    if (idle || (h->timer.at == 0 && first)) {
+        simconn_arm(h);
+    } else if (h->timer.at == 0 && rst) {
         timers_set(&w->sched.timers, &h->timer, h->last_when);
     }
 }
@@ -187,6 +207,7 @@ static void drop_segments(struct half *h)
     h->head = h->count;
     h->unacked = 0;
     h->deaf_since = 0;
+    h->shut_since = 0;
     h->cut = false;
     buf_clear(&h->fly);
     timers_remove(&h->conn->net->world->sched.timers, &h->timer);
@@ -227,6 +248,48 @@ static void acknowledged(struct half *h)
     }
 }
 
+void simconn_probe_window(struct half *h)
+{
+    struct world *w = h->conn->net->world;
+    if (h->shut_since != 0) {
+        timers_set(&w->sched.timers, &h->timer, w->sched.now + SIMLINK_RTO_FIRST);
+    }
+}
+
+/* The writer's kernel forgets the connection without being heard. */
+static void gives_up(struct half *h, enum status why)
+{
+    struct simconn *c = h->conn;
+    drop_segments(h);
+    c->side[h->from]->forgot = true;
+    c->net->effects[SIMNET_GAVE_UP]++;
+    simconn_probe_window(&c->half[1 - h->from]);
+    simsock_break(c->side[h->from], why);
+}
+
+/* The window is closed. A healthy receiver opens it when it reads, and nothing has to ask; with a
+ * user timeout Linux waits no longer than that even for one that answers. */
+static void window_closed(struct half *h)
+{
+    struct world *w = h->conn->net->world;
+    const struct simsock *from = h->conn->side[h->from];
+    if (h->shut_since == 0) {
+        h->shut_since = w->sched.now;
+        h->conn->net->effects[SIMNET_WINDOW]++;
+    }
+    h->retries = 0; /* it was answered */
+    h->cut = false;
+    if (from == NULL || from->gone || from->user_timeout_ns == 0) {
+        return;
+    }
+    uint64_t until = h->shut_since + from->user_timeout_ns;
+    if (w->sched.now >= until) {
+        gives_up(h, ST_TIMEOUT);
+    } else if (h->timer.at == 0 || h->timer.when > until) {
+        timers_set(&w->sched.timers, &h->timer, until);
+    }
+}
+
 /* Nobody answers for it: try again later, or give up, for that reason. */
 static void unanswered(struct half *h, enum status why)
 {
@@ -241,10 +304,7 @@ static void unanswered(struct half *h, enum status why)
     }
     uint64_t limit = from->user_timeout_ns > 0 ? from->user_timeout_ns : DATA_GIVEUP;
     if (w->sched.now - h->lost_since >= limit) {
-        drop_segments(h);
-        from->forgot = true;
-        h->conn->net->effects[SIMNET_GAVE_UP]++;
-        simsock_break(from, why);
+        gives_up(h, why);
         return;
     }
     uint64_t wait = simlink_rto(h->retries);
@@ -259,6 +319,7 @@ static void cut_off(struct half *h, enum simlink_mode mode)
     struct simsock *from = h->conn->side[h->from];
     bool reset = h->head < h->count && h->segments[h->count - 1].rst;
     h->cut = true;
+    h->shut_since = 0;
     h->conn->net->effects[SIMNET_RST_LOST] += reset;
     if (mode == SIMLINK_RESET || reset) { /* a RST is not sent twice */
         drop_segments(h);
@@ -304,6 +365,7 @@ static bool take_segment(struct half *h, struct simsock *to)
     size_t bytes = g->bytes < room ? g->bytes : room;
     h->conn->heard[1 - h->from] = n->world->sched.now;
     if (bytes > 0) {
+        h->shut_since = 0;
         enum status st = buf_append(&h->in, h->fly.data, bytes);
         CK(st == ST_OK);
         simlink_arrived(simconn_link(h), (unsigned char *)h->in.data + h->in.size - bytes, bytes);
@@ -325,7 +387,6 @@ static bool take_segment(struct half *h, struct simsock *to)
         }
     }
     if (g->bytes > 0) {
-        n->effects[SIMNET_WINDOW]++;
         return false;
     }
     if (g->fin) {
@@ -336,6 +397,7 @@ static bool take_segment(struct half *h, struct simsock *to)
         }
     }
     h->head++;
+    h->head_since = n->world->sched.now;
     return true;
 }
 
@@ -401,6 +463,7 @@ static enum taken first_segment(struct half *h)
     struct simsock *to = c->side[1 - h->from];
     bool up = to != NULL ? to->host->up : c->host[1] != NULL && c->host[1]->up && !c->ghost;
     if (!up) {
+        h->shut_since = 0;
         unanswered(h, ST_TIMEOUT);
         return NOT_NOW;
     }
@@ -416,7 +479,8 @@ static enum taken first_segment(struct half *h)
         return TAKEN;
     }
     if (!reset_due(h)) {
-        return NOT_NOW; /* zero window: a read asks again */
+        window_closed(h); /* a read asks again */
+        return NOT_NOW;
     }
     reset_arrives(h);
     return THE_END;
@@ -428,6 +492,7 @@ static void await_ack(struct half *h)
     if (h->unacked == 0) {
         h->retries = 0;
         h->cut = false;
+        timers_remove(&h->conn->net->world->sched.timers, &h->timer);
     } else if (simconn_ack_passes(h) && simconn_passes(h, 0) == SIMLINK_PASS) {
         acknowledged(h);
         await_ack(h);
@@ -459,7 +524,11 @@ void simconn_deliver(struct half *h)
     if (h->head < h->count) {
         h->retries = 0;
         h->cut = false;
-        timers_set(&w->sched.timers, &h->timer, h->segments[h->head].when);
+        if (w->sched.now < patience(h)) {
+            simconn_arm(h);
+        } else {
+            gives_up(h, ST_TIMEOUT);
+        }
     } else {
         await_ack(h);
     }
@@ -496,6 +565,7 @@ void simconn_host_changed(struct simnet *n, const struct host *h)
                 unsent_is_gone(&c->half[i]);
             }
             if (c->host[1 - i] == h) {
+                simconn_probe_window(&c->half[i]);
                 simalive_look(c, i);
             }
         }

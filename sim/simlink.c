@@ -203,7 +203,7 @@ static void retime(struct half *h, uint64_t was)
     }
     h->last_when = last > 0 ? last : h->last_when;
     if (h->timer.at != 0 && h->retries == 0 && h->head < h->count) {
-        timers_set(&l->net->world->sched.timers, &h->timer, h->segments[h->head].when);
+        simconn_arm(h);
     }
 }
 

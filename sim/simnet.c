@@ -370,7 +370,8 @@ enum status simsock_read(struct proc *owner, struct simsock *s, void *buf, size_
         memcpy(buf, in->in.data, n);
         buf_consume(&in->in, n);
         *got = n;
-        if (in->timer.at == 0 && in->head < in->count && s->state == SOCK_OPEN) {
+        bool waits = in->timer.at == 0 || in->shut_since != 0;
+        if (waits && in->head < in->count && s->state == SOCK_OPEN) {
             simconn_deliver(in); /* the window opens */
         }
         return ST_OK;

@@ -38,7 +38,8 @@ struct half {
     size_t head;
     size_t count;
     size_t cap;
-    uint64_t last_when; /* of the newest segment: the stream is FIFO */
+    uint64_t last_when;  /* of the newest segment: the stream is FIFO */
+    uint64_t head_since; /* the first segment is the first since then */
     bool fin_sent;
     bool fin_in;         /* the receiver has seen the end */
     unsigned retries;    /* of a segment that nobody takes */
@@ -46,6 +47,7 @@ struct half {
     bool cut;            /* a link is why */
     size_t unacked;      /* bytes that arrived; the writer does not know */
     uint64_t deaf_since; /* the first of them; 0: none */
+    uint64_t shut_since; /* the receiver has no room for what is due; 0: it has */
     struct timer timer;  /* the next arrival, or the next try */
 };
 
@@ -183,6 +185,8 @@ void simsock_unwatch(struct simsock *s);
 struct simsock *simsock_new(struct simnet *n, struct host *h, enum sock_state state);
 void simsock_free(struct simsock *s);
 struct simconn *simconn_new(struct simnet *n, struct simsock *client);
+/* Sets the half's timer for its first segment, or for the writer's patience with it. */
+void simconn_arm(struct half *h);
 /* Frees the connection once neither side can do anything with it. */
 void simconn_settle(struct simconn *c);
 /* Queues bytes already in half.fly, or an end, for arrival. */
@@ -207,6 +211,9 @@ void simconn_wire(struct simconn *c, struct host *server);
 /* How a packet of this half fares; an ack of what the half brings goes the other way. */
 enum simlink_mode simconn_passes(const struct half *h, size_t bytes);
 bool simconn_ack_passes(const struct half *h);
+
+/* What would open the window of this half may be gone: it is asked, soon. */
+void simconn_probe_window(struct half *h);
 
 /* ---- simalive.c ---- */
 /* Something changed for that side: its keepalive begins to count, or to hope again. */

@@ -172,6 +172,78 @@ static void test_simtcp__a_paused_process_has_a_window_that_closes(void)
     stage_close(&g);
 }
 
+/* The server never reads. Without a user timeout the client waits for as long as it is answered:
+ * for ever, or until the server's machine has been off; with one, not longer than that. */
+static void never_read(void (*steer)(struct stage *g), int user_timeout_ms, enum status end,
+                       uint64_t from_ms, uint64_t to_ms)
+{
+    struct stage g;
+    stage_open(&g, 2, 2, 60000);
+    g.t.plan.value[PLAN_NET_BUFFER] = 4096;
+    g.talkers[0].deaf = true;
+    g.talkers[0].end_ms = 70000;
+    g.talkers[1].size = 100;
+    g.talkers[1].gap_ms = 5;
+    g.talkers[1].user_timeout_ms = user_timeout_ms;
+    g.steer = steer;
+    stage_run(&g);
+    EXPECT(g.talkers[1].said == 8192);
+    EXPECT(g.talkers[1].end == end);
+    EXPECT(g.talkers[1].ended_at >= from_ms * MS && g.talkers[1].ended_at <= to_ms * MS);
+    stage_close(&g);
+}
+
+static void test_simtcp__a_closed_window_is_waited_for_and_asked_about(void)
+{
+    never_read(NULL, 0, ST_OK, 60000, 60100);
+    never_read(power_off_at_1_on_at_3, 0, ST_RESET, 3000, 6000);
+    never_read(NULL, 5000, ST_TIMEOUT, 5000, 5500);
+    never_read(power_off_at_1, 5000, ST_TIMEOUT, 5000, 6500);
+}
+
+static void slow_from_1_on(struct stage *g)
+{
+    at(g, 1000);
+    simlink_clog(&g->t.world, g->hosts[1], g->hosts[0], 100);
+}
+
+static void pause_for_a_moment(struct stage *g)
+{
+    at(g, 1000);
+    proc_pause(g->talkers[0].proc);
+    at(g, 1200);
+    proc_resume(g->talkers[0].proc);
+}
+
+/* What is slow beyond the user timeout ends as what is lost does; a window that was closed for a
+ * moment leaves no delay behind. */
+static void test_simtcp__patience_ends_with_slow_links_too(void)
+{
+    struct stage g;
+    stage_open(&g, 2, 2, 20000);
+    g.talkers[1].size = 1000;
+    g.talkers[1].gap_ms = 100;
+    g.talkers[1].user_timeout_ms = 2000;
+    g.steer = slow_from_1_on;
+    stage_run(&g);
+    EXPECT(g.talkers[1].end == ST_TIMEOUT);
+    EXPECT(g.talkers[1].ended_at > 3000 * (uint64_t)MS &&
+           g.talkers[1].ended_at < 3200 * (uint64_t)MS);
+    stage_close(&g);
+    stage_open(&g, 2, 2, 5000);
+    g.t.plan.value[PLAN_NET_BUFFER] = 256;
+    g.talkers[1].size = 2000;
+    g.talkers[1].gap_ms = 50;
+    g.talkers[1].user_timeout_ms = 2000;
+    g.steer = pause_for_a_moment;
+    stage_run(&g);
+    EXPECT(simnet_effect(g.t.world.net, SIMNET_WINDOW) > 0);
+    for (size_t i = 1; i < g.talkers[0].entries; i++) {
+        EXPECT(g.talkers[0].diary[i].at - g.talkers[0].diary[i - 1].at < 300 * MS);
+    }
+    stage_close(&g);
+}
+
 /* ---- keepalive ---- */
 
 static void cut_at_1(struct stage *g)
@@ -627,6 +699,8 @@ TAP_MAIN({
     RUN(test_simtcp__writes_to_a_silent_host_fill_the_buffer);
     RUN(test_simtcp__what_waits_for_bandwidth_dies_with_its_host);
     RUN(test_simtcp__a_paused_process_has_a_window_that_closes);
+    RUN(test_simtcp__a_closed_window_is_waited_for_and_asked_about);
+    RUN(test_simtcp__patience_ends_with_slow_links_too);
     RUN(test_simtcp__keepalive_ends_what_nobody_answers);
     RUN(test_simtcp__ephemeral_ports_run_out);
     RUN(test_simtcp__without_descriptors_connections_stay_queued);
