@@ -111,7 +111,8 @@ enum raft_event_type {
     RAFT_EV_SNAPSHOT_SENT,  /* node, session, ok: a transfer is over */
     RAFT_EV_UNREACHABLE,    /* node: what was sent to it is probably lost */
     RAFT_EV_DISK_STALLED,   /* the oldest write is overdue; over with the next PERSISTED */
-    RAFT_EV_LOG_FAULT,      /* lo, hi, fault: entries of the log cannot be read */
+    RAFT_EV_LOG_FAULT,      /* lo, hi, fault: entries of the log cannot be read (their terms are
+                               known; where they are not, the node has to join anew) */
     RAFT_EV_COMPACTED,      /* index: the log begins behind it now */
     RAFT_EV_TYPES
 };

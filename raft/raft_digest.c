@@ -68,10 +68,10 @@ static uint64_t fold_peers(uint64_t h, const struct raft *r)
 static uint64_t fold_role(uint64_t h, const struct raft *r)
 {
     return FOLD(h, r->state, r->stalled, r->owes, r->handed, r->more, r->started, r->wanted,
-                r->leader, r->session, r->accepted, r->leader_commit, r->owed_probe, r->owed_stamp,
-                r->term_first, r->probe, r->transferee, r->transfer_context, r->now, r->timeout,
-                r->election_at, r->sticky_until, r->heartbeat_at, r->transfer_at, r->prng.state,
-                r->life);
+                r->stuck, r->leader, r->session, r->accepted, r->leader_commit, r->owed_probe,
+                r->owed_stamp, r->term_first, r->probe, r->transferee, r->transfer_context, r->now,
+                r->timeout, r->election_at, r->sticky_until, r->heartbeat_at, r->transfer_at,
+                r->prng.state, r->life);
 }
 
 uint64_t raft_digest(const struct raft *r)

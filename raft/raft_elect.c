@@ -133,10 +133,7 @@ void raft_elect_timeout(struct raft *r, struct raft_out *out)
     raft_elect_rest(r);
     transfer_over(r, out, RAFT_LOST);
     r->sticky_until = 0;
-    if (r->damage_count > 0) {
-        r->leader = 0;
-        raft_mend_ask(r, out);
-    }
+    raft_mend_timeout(r, out);
     if (!raft_elect_may_stand(r)) {
         r->leader = 0;
         r->state = RAFT_FOLLOWER;

@@ -18,6 +18,7 @@ bool raft_follow_touch(struct raft *r, struct raft_out *out, const struct raft_m
         r->accepted = r->commit;
         r->owes = false;
     }
+    r->stuck = false;
     r->election_at = r->now + r->timeout;
     r->sticky_until = r->now + r->o.election;
     r->leader_commit = max_u64(r->leader_commit, m->commit);

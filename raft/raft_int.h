@@ -110,7 +110,7 @@ struct raft {
     bool more;   /* a burst was cut short */
     bool started;
     bool wanted; /* a round, when one of those on their way is confirmed */
-    uint8_t zero[1];
+    bool stuck;  /* damage of the present term, which somebody lacks */
     uint64_t leader;
     uint64_t session;       /* of the stream from the leader */
     uint64_t accepted;      /* vouched for by the leader of this term, in this session */
@@ -358,6 +358,7 @@ bool raft_change_is_alone(const struct raft *r);
 
 void raft_mend_fault(struct raft *r, struct raft_out *out, const struct raft_event *e);
 void raft_mend_ask(struct raft *r, struct raft_out *out);
+void raft_mend_timeout(struct raft *r, struct raft_out *out);
 void raft_mend_answer(struct raft *r, struct raft_out *out, const struct raft_msg *m);
 void raft_mend_reply(struct raft *r, struct raft_out *out, const struct raft_msg *m);
 /* Items from index `first` on: repairs the first damage if they reach it. True: it wrote. */

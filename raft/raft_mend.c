@@ -85,6 +85,21 @@ void raft_mend_fault(struct raft *r, struct raft_out *out, const struct raft_eve
     raft_mend_ask(r, out);
 }
 
+/* No leader was heard for an election timeout. If the damaged entry is of the present term and
+ * somebody lacks it, a new term has to begin before anything can be proven: with a vote for nobody.
+ * Once, as that term is then over. */
+void raft_mend_timeout(struct raft *r, struct raft_out *out)
+{
+    if (r->damage_count > 0) {
+        r->leader = 0;
+        if (r->stuck && term_at(r, r->damage[0].lo) == r->hard.term) {
+            raft_elect_follow(r, out, r->hard.term + 1, 0);
+        }
+        r->stuck = false;
+        raft_mend_ask(r, out);
+    }
+}
+
 /* Asks everybody for the first gap; the leader, if there is another, for he has it. */
 void raft_mend_ask(struct raft *r, struct raft_out *out)
 {
@@ -215,11 +230,8 @@ void raft_mend_reply(struct raft *r, struct raft_out *out, const struct raft_msg
         (void)raft_mend_from(r, out, lo, m->items, m->count);
         return;
     }
-    if (m->term == term && r->hard.term == term && r->leader == 0) {
-        /* Nobody leads the entry's term here, and as long as it lasts nothing can be proven:
-         * begin another, voting for nobody. */
-        raft_elect_follow(r, out, term + 1, 0);
-        raft_mend_ask(r, out);
+    if (m->term == term && r->hard.term == term) {
+        r->stuck = true; /* as long as that term lasts nothing can be proven */
         return;
     }
     struct raft_peer *p = raft_change_peer(r, m->from);

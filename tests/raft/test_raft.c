@@ -234,6 +234,7 @@ static void change_role(struct raft *r, uint64_t before)
     CHANGE(more);
     CHANGE(started);
     CHANGE(wanted);
+    CHANGE(stuck);
     CHANGE(leader);
     CHANGE(session);
     CHANGE(accepted);
