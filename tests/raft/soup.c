@@ -1,16 +1,9 @@
-/* soup.c - see soup.h: nodes, disks, the network, and the moves. */
-#include "tests/raft/soup.h"
-
-#include "tests/lin/libc_mem.h"
+/* soup.c - see soup.h: messages, steps, what comes of them, the network. */
+#include "tests/raft/soup_int.h"
 
 #include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-#define LOST_ID UINT64_MAX /* the payload of a damaged entry: nobody must ever see it */
-
-__attribute__((format(printf, 2, 3))) static void wrong(struct soup *s, const char *format, ...)
+void soup_wrong(struct soup *s, const char *format, ...)
 {
     va_list args;
     if (soup_what(s)[0] == '\0') {
@@ -20,10 +13,7 @@ __attribute__((format(printf, 2, 3))) static void wrong(struct soup *s, const ch
     }
 }
 
-#define U(x) ((unsigned long long)(x))
-
-__attribute__((format(printf, 2, 3))) static void trace(const struct soup *s, const char *format,
-                                                        ...)
+void soup_trace(const struct soup *s, const char *format, ...)
 {
     va_list args;
     if (s->traced) {
@@ -40,16 +30,6 @@ const char *soup_what(const struct soup *s)
     return s->what[0] != '\0' ? s->what : s->watch.what;
 }
 
-static bool fine(const struct soup *s)
-{
-    return soup_what(s)[0] == '\0';
-}
-
-#define GROW(array, count, cap)                                  \
-    ((count) < (cap) ? (void)0                                   \
-                     : (void)((cap) = (cap) > 0 ? 2 * (cap) : 8, \
-                              (array) = realloc((array), (cap) * sizeof *(array))))
-
 uint64_t soup_clock(const struct soup *s, const struct soup_node *n)
 {
     return n->clock_at + (s->now - n->clock_from) * n->rate / 1000000;
@@ -60,64 +40,6 @@ void soup_pace(struct soup *s, uint64_t id, uint64_t rate)
     s->node[id].clock_at = soup_clock(s, &s->node[id]);
     s->node[id].clock_from = s->now;
     s->node[id].rate = rate;
-}
-
-/* ---- logs ---- */
-
-static uint64_t log_last(const struct soup_log *l)
-{
-    return l->from + l->count - 1;
-}
-
-static struct soup_entry *log_at(const struct soup_log *l, uint64_t index)
-{
-    return index >= l->from && index - l->from < l->count ? &l->entries[index - l->from] : NULL;
-}
-
-static void log_push(struct soup_log *l, struct soup_entry e)
-{
-    GROW(l->entries, l->count, l->cap);
-    l->entries[l->count++] = e;
-}
-
-static void log_forget(struct soup_log *l, uint64_t index)
-{
-    uint64_t n = index + 1 > l->from ? index + 1 - l->from : 0;
-    n = n < l->count ? n : l->count;
-    memmove(l->entries, l->entries + n, (l->count - n) * sizeof *l->entries);
-    l->count -= n;
-    l->from = index + 1 > l->from ? index + 1 : l->from;
-}
-
-static void log_copy(struct soup_log *to, const struct soup_log *from)
-{
-    to->from = from->from;
-    to->count = 0;
-    for (size_t i = 0; i < from->count; i++) {
-        log_push(to, from->entries[i]);
-    }
-}
-
-/* One write, to the log in memory or to that on the disk. */
-static void log_write(struct soup_log *l, const struct raft_write *w, const struct soup_entry *e)
-{
-    if (w->has_snapshot && w->keep) {
-        log_forget(l, w->place.index);
-    } else if (w->has_snapshot) {
-        l->count = 0;
-        l->from = w->place.index + 1;
-    }
-    if (w->truncate != 0) {
-        l->count = w->truncate > l->from ? w->truncate - l->from : 0;
-    }
-    for (uint64_t i = w->lo; i < w->hi; i++) {
-        struct soup_entry *there = log_at(l, i);
-        if (there != NULL) {
-            *there = e[i - w->lo];
-        } else if (i == log_last(l) + 1) {
-            log_push(l, e[i - w->lo]);
-        }
-    }
 }
 
 /* ---- messages ---- */
@@ -142,7 +64,7 @@ static struct soup_msg list_take(struct soup_list *l, size_t i)
     return m;
 }
 
-static void list_clear(struct soup_list *l)
+void soup_list_clear(struct soup_list *l)
 {
     while (l->count > 0) {
         struct soup_msg m = list_take(l, l->count - 1);
@@ -169,8 +91,8 @@ static void attach(struct soup *s, struct soup_node *n, struct soup_msg *m, uint
     for (uint32_t i = 0; i < m->m.count; i++) {
         const struct soup_entry *e = log_at(&n->log, first + i);
         if (e == NULL || e->id == LOST_ID) {
-            wrong(s, "C4: node %llu sends entry %llu, which it does not have", U(n->id),
-                  U(first + i));
+            soup_wrong(s, "C4: node %llu sends entry %llu, which it does not have", U(n->id),
+                       U(first + i));
             m->m.count = i;
             break;
         }
@@ -214,7 +136,7 @@ static void leave_or_hold(struct soup *s, struct soup_node *n, struct soup_msg m
     }
 }
 
-static void release_held(struct soup *s, struct soup_node *n)
+void soup_release_held(struct soup *s, struct soup_node *n)
 {
     for (size_t i = 0; i < n->held.count;) {
         if (n->held.msgs[i].after <= n->told) {
@@ -266,7 +188,8 @@ static void take_send(struct soup *s, struct soup_node *n, const struct raft_act
         uint64_t lo = m.m.place.index + 1;
         const uint64_t *cold = n->fetched[m.m.to % (SOUP_NODES + 1)];
         if (m.m.count > 0 && lo < n->warm && (lo < cold[0] || lo + m.m.count > cold[1])) {
-            wrong(s, "C4: node %llu sends %llu.., warm from %llu", U(n->id), U(lo), U(n->warm));
+            soup_wrong(s, "C4: node %llu sends %llu.., warm from %llu", U(n->id), U(lo),
+                       U(n->warm));
         }
         attach(s, n, &m, lo);
     } else if (m.m.type == RAFT_MSG_FETCH_REPLY) {
@@ -287,8 +210,8 @@ static void take_snapshot(struct soup *s, struct soup_node *n, const struct raft
 {
     struct soup_msg m = {.m = a->msg, .after = a->after, .session = a->session};
     if (n->machine.place.index < a->lo) {
-        wrong(s, "node %llu wants a snapshot of %llu, %llu are applied", U(n->id), U(a->lo),
-              U(n->machine.place.index));
+        soup_wrong(s, "node %llu wants a snapshot of %llu, %llu are applied", U(n->id), U(a->lo),
+                   U(n->machine.place.index));
     }
     m.m.place = n->machine.place;
     m.m.config = keep_config(s, &n->machine.config);
@@ -333,7 +256,7 @@ static void take_action(struct soup *s, struct soup_node *n, const struct raft_a
         read_over(s, n, a->context, false);
         break;
     default:
-        wrong(s, "unknown action %u", a->type);
+        soup_wrong(s, "unknown action %u", a->type);
         break;
     }
 }
@@ -342,13 +265,14 @@ static void tell_step(const struct soup *s, const struct soup_node *n, const str
 {
     struct raft_view v;
     raft_view(n->core, &v);
-    trace(s,
-          "node %llu event %u (%s %llu>%llu t%llu i%llu) term %llu state %u leader %llu log %llu "
-          "durable %llu commit %llu applied %llu seen %llx",
-          U(n->id), e->type, e->msg != NULL ? raftmsg_name(e->msg->type) : "",
-          U(e->msg != NULL ? e->msg->from : 0), U(e->msg != NULL ? e->msg->to : 0),
-          U(e->msg != NULL ? e->msg->term : 0), U(e->index), U(v.term), v.state, U(v.leader),
-          U(v.last), U(v.durable), U(v.commit), U(v.applied), U(s->out.seen));
+    soup_trace(
+        s,
+        "node %llu event %u (%s %llu>%llu t%llu i%llu) term %llu state %u leader %llu log %llu "
+        "durable %llu commit %llu applied %llu seen %llx",
+        U(n->id), e->type, e->msg != NULL ? raftmsg_name(e->msg->type) : "",
+        U(e->msg != NULL ? e->msg->from : 0), U(e->msg != NULL ? e->msg->to : 0),
+        U(e->msg != NULL ? e->msg->term : 0), U(e->index), U(v.term), v.state, U(v.leader),
+        U(v.last), U(v.durable), U(v.commit), U(v.applied), U(s->out.seen));
 }
 
 /* One step, and all that comes of it but what takes time. */
@@ -357,14 +281,14 @@ static enum status step_with(struct soup *s, struct soup_node *n, const struct r
 {
     struct raft_event e = *event;
     uint64_t ids[64];
-    if (!fine(s) || !n->up) {
+    if (!soup_fine(s) || !n->up) {
         return ST_STOPPED;
     }
     e.now = soup_clock(s, n);
     s->steps++;
     enum status st = raft_step(n->core, &e, &s->out);
     if (st != ST_OK) {
-        wrong(s, "node %llu refuses event %u: %s", U(n->id), e.type, status_name(st));
+        soup_wrong(s, "node %llu refuses event %u: %s", U(n->id), e.type, status_name(st));
         return st;
     }
     s->seen |= s->out.seen;
@@ -435,7 +359,7 @@ uint64_t soup_propose(struct soup *s, uint64_t id)
 {
     struct raft_view before;
     struct raft_view after;
-    if (!s->node[id].up || !fine(s)) {
+    if (!s->node[id].up || !soup_fine(s)) {
         return 0;
     }
     uint32_t bytes = (uint32_t)prng_below(&s->prng, 20);
@@ -451,7 +375,7 @@ uint64_t soup_propose(struct soup *s, uint64_t id)
 
 void soup_read(struct soup *s, uint64_t id)
 {
-    if (s->node[id].up && fine(s)) {
+    if (s->node[id].up && soup_fine(s)) {
         GROW(s->reads, s->read_count, s->read_cap);
         s->reads[s->read_count++] =
             (struct soup_read){id, raftwatch_asked(&s->watch), ++s->next_id};
@@ -478,268 +402,6 @@ enum raft_outcome soup_change(struct soup *s, uint64_t id, const struct raft_con
         }
     }
     return RAFT_LOST;
-}
-
-/* ---- disks ---- */
-
-static void write_down(struct soup *s, struct soup_node *n)
-{
-    struct soup_write *w = &n->writes[0];
-    log_write(&n->disk, &w->w, w->entries);
-    if (w->w.has_hard) {
-        n->hard = w->w.hard;
-    }
-    if (w->w.has_snapshot) {
-        n->base = (struct soup_snapshot){w->w.place, *w->w.config, w->w.place.index, w->digest};
-        n->flushed = n->base;
-    }
-    if (w->w.repair) {
-        log_write(&n->log, &w->w, w->entries);
-    }
-    n->done = w->w.seq;
-    raftwatch_durable(&s->watch, n->id, n->done);
-    free(w->entries);
-    n->write_count--;
-    memmove(n->writes, n->writes + 1, n->write_count * sizeof *n->writes);
-}
-
-void soup_persist(struct soup *s, uint64_t id, size_t count, bool tell)
-{
-    struct soup_node *n = &s->node[id];
-    bool switched = false;
-    while (n->up && count-- > 0 && n->write_count > 0) {
-        switched = switched || n->writes[0].w.has_snapshot;
-        write_down(s, n);
-    }
-    if (switched) { /* the state machine is the other one from here on: the core must know */
-        n->machine = n->flushed;
-        n->apply_to = n->machine.place.index + 1;
-    }
-    if ((tell || switched) && n->up && n->told < n->done) {
-        struct raft_event e = {.type = RAFT_EV_PERSISTED, .index = n->done};
-        n->told = n->done;
-        (void)soup_step(s, id, &e);
-        release_held(s, n);
-    }
-}
-
-static void check_digest(struct soup *s, const struct soup_node *n)
-{
-    uint64_t i = n->machine.place.index;
-    if (i >= s->digest_cap) {
-        size_t cap = 2 * i + 64;
-        s->digests = realloc(s->digests, cap * sizeof *s->digests);
-        memset(s->digests + s->digest_cap, 0, (cap - s->digest_cap) * sizeof *s->digests);
-        s->digest_cap = cap;
-    }
-    if (s->digests[i] == 0) {
-        s->digests[i] = n->machine.digest;
-    } else if (s->digests[i] != n->machine.digest) {
-        wrong(s, "SM: node %llu has another state at %llu than others had", U(n->id), U(i));
-    }
-}
-
-void soup_apply(struct soup *s, uint64_t id, uint64_t count)
-{
-    struct soup_node *n = &s->node[id];
-    uint64_t before = n->machine.place.index;
-    while (n->up && count-- > 0 && n->machine.place.index + 1 < n->apply_to && fine(s)) {
-        uint64_t i = n->machine.place.index + 1;
-        const struct soup_entry *e = log_at(&n->log, i);
-        if (e == NULL || e->id == LOST_ID) {
-            wrong(s, "node %llu applies entry %llu, which it does not have", U(id), U(i));
-            return;
-        }
-        n->machine.place = (struct raft_place){i, e->item.term};
-        n->machine.digest = hash_add(hash_add(n->machine.digest, i), e->id) | 1;
-        if (e->item.kind == RAFT_CONFIG) {
-            n->machine.config = *e->item.config;
-            n->machine.config_index = i;
-        }
-        check_digest(s, n);
-    }
-    if (n->machine.place.index > before) {
-        struct raft_event e = {.type = RAFT_EV_APPLIED, .index = n->machine.place.index};
-        (void)soup_step(s, id, &e);
-    }
-}
-
-void soup_flush(struct soup *s, uint64_t id)
-{
-    struct soup_node *n = &s->node[id];
-    n->wants_snapshot = false;
-    if (n->up && n->machine.place.index > n->flushed.place.index) {
-        n->flushed = n->machine;
-        struct raft_event e = {.type = RAFT_EV_SNAPSHOT_TAKEN, .place = n->flushed.place};
-        (void)soup_step(s, id, &e);
-    }
-}
-
-void soup_compact(struct soup *s, uint64_t id, uint64_t index)
-{
-    struct soup_node *n = &s->node[id];
-    bool switching = false;
-    for (size_t i = 0; i < n->write_count; i++) {
-        switching = switching || n->writes[i].w.has_snapshot;
-    }
-    if (!n->up || switching || index <= n->base.place.index || index > n->flushed.place.index) {
-        return;
-    }
-    for (uint64_t i = n->base.place.index + 1; i <= index; i++) {
-        const struct soup_entry *e = log_at(&n->disk, i);
-        if (e != NULL && e->item.kind == RAFT_CONFIG) {
-            n->base.config = *e->item.config;
-            n->base.config_index = i;
-        }
-        n->base.place = (struct raft_place){i, e->item.term};
-    }
-    log_forget(&n->disk, index);
-    log_forget(&n->log, index);
-    struct raft_event e = {.type = RAFT_EV_COMPACTED, .index = index};
-    (void)soup_step(s, id, &e);
-}
-
-void soup_damage(struct soup *s, uint64_t id, uint64_t lo, uint64_t hi)
-{
-    struct soup_node *n = &s->node[id];
-    for (uint64_t i = lo; i < hi; i++) {
-        struct soup_entry *e = log_at(&n->disk, i);
-        if (e != NULL) {
-            e->id = LOST_ID;
-        }
-    }
-}
-
-/* ---- processes ---- */
-
-static void free_process(struct soup_node *n)
-{
-    free(n->core);
-    n->core = NULL;
-    for (size_t i = 0; i < n->write_count; i++) {
-        free(n->writes[i].entries);
-    }
-    n->write_count = 0;
-    list_clear(&n->held);
-}
-
-void soup_crash(struct soup *s, uint64_t id)
-{
-    struct soup_node *n = &s->node[id];
-    if (!n->up) {
-        return;
-    }
-    trace(s, "node %llu crashes", U(id));
-    raftwatch_crashed(&s->watch, id);
-    for (size_t i = 0; i < s->read_count;) {
-        if (s->reads[i].node == id) {
-            s->reads[i] = s->reads[--s->read_count];
-        } else {
-            i++;
-        }
-    }
-    free_process(n);
-    n->up = false;
-    n->deadline = RAFT_NEVER;
-}
-
-void soup_blank(struct soup *s, uint64_t id)
-{
-    struct soup_node *n = &s->node[id];
-    soup_crash(s, id);
-    raftwatch_wiped(&s->watch, id);
-    n->made = true;
-    n->id = id;
-    n->incarnation = ++s->next_id + 1000;
-    n->hard = (struct raft_hard){0, 0};
-    n->disk.count = 0;
-    n->disk.from = 1;
-    n->base = n->flushed = (struct soup_snapshot){.digest = 1};
-}
-
-/* The log's terms, and its last two configurations. */
-static void read_disk(const struct soup_node *n, struct raft_start *st, struct raft_run *runs)
-{
-    st->hard = n->hard;
-    st->base = n->base.place;
-    st->last = log_last(&n->disk);
-    st->runs = runs;
-    st->applied = n->flushed.place.index;
-    st->config = &n->base.config;
-    st->config_index = n->base.config_index;
-    for (uint64_t i = n->disk.from; i <= st->last; i++) {
-        const struct raft_item *item = &log_at(&n->disk, i)->item;
-        if (st->run_count == 0 || runs[st->run_count - 1].term != item->term) {
-            runs[st->run_count++] = (struct raft_run){i, item->term};
-        }
-        if (item->kind == RAFT_CONFIG) {
-            st->before = st->config;
-            st->before_index = st->config_index;
-            st->config = item->config;
-            st->config_index = i;
-        }
-    }
-}
-
-static void say_damage(struct soup *s, struct soup_node *n)
-{
-    for (uint64_t i = n->disk.from; i <= log_last(&n->disk); i++) {
-        if (log_at(&n->disk, i)->id == LOST_ID) {
-            struct raft_event e = {.type = RAFT_EV_LOG_FAULT, .fault = RAFT_FAULT_DAMAGED};
-            e.lo = i;
-            e.hi = i + 1;
-            (void)soup_step(s, n->id, &e);
-        }
-    }
-}
-
-void soup_up(struct soup *s, uint64_t id)
-{
-    struct soup_node *n = &s->node[id];
-    struct raft_start st = {0};
-    if (n->up || !n->made || !fine(s)) {
-        return;
-    }
-    struct raft_options o = s->options;
-    o.self = id;
-    o.incarnation = n->incarnation;
-    o.seed = prng_next(&s->prng);
-    struct raft_run *runs = malloc((n->disk.count + 1) * sizeof *runs);
-    read_disk(n, &st, runs);
-    o.runs = o.runs > 2 * st.run_count ? o.runs : 2 * st.run_count;
-    n->core = raft_init(malloc(raft_size(&o)), &o);
-    n->up = true;
-    n->done = n->told = 0;
-    log_copy(&n->log, &n->disk);
-    n->machine = n->flushed;
-    n->apply_to = n->machine.place.index + 1;
-    memset(n->fetched, 0, sizeof n->fetched);
-    if (s->action_cap < raft_actions_max(n->core)) {
-        s->action_cap = raft_actions_max(n->core);
-        s->actions = realloc(s->actions, s->action_cap * sizeof *s->actions);
-        s->out.actions = s->actions;
-        s->out.cap = s->action_cap;
-    }
-    trace(s, "node %llu starts: term %llu vote %llu log %llu..%llu applied %llu", U(id),
-          U(st.hard.term), U(st.hard.vote), U(st.base.index), U(st.last), U(st.applied));
-    struct raft_event e = {.type = RAFT_EV_START, .now = soup_clock(s, n), .start = &st};
-    enum status status = raft_step(n->core, &e, &s->out);
-    if (status != ST_OK) {
-        wrong(s, "node %llu does not start: %s", U(id), status_name(status));
-    } else {
-        raftwatch_started(&s->watch, n->core, &st);
-        n->deadline = s->out.deadline;
-        n->warm = s->out.warm;
-    }
-    free(runs);
-    say_damage(s, n);
-}
-
-void soup_up_all(struct soup *s)
-{
-    for (uint64_t id = 1; id <= s->nodes; id++) {
-        soup_up(s, id);
-    }
 }
 
 /* ---- the network ---- */
@@ -797,7 +459,7 @@ uint32_t soup_pass(struct soup *s, unsigned type, uint64_t from, uint64_t to)
 {
     uint32_t n = 0;
     size_t left = s->net.count;
-    for (size_t i = 0; left > 0 && fine(s); left--) {
+    for (size_t i = 0; left > 0 && soup_fine(s); left--) {
         const struct raft_msg *m = &s->net.msgs[i].m;
         bool wanted = (type == 0 || m->type == type) && (from == 0 || m->from == from) &&
                       (to == 0 || m->to == to);
@@ -823,97 +485,4 @@ void soup_isolate(struct soup *s, uint64_t id, bool cut)
             soup_split(s, id, other, cut);
         }
     }
-}
-
-/* ---- looking in, life ---- */
-
-void soup_view(const struct soup *s, uint64_t id, struct raft_view *v)
-{
-    *v = (struct raft_view){0};
-    if (s->node[id].up) {
-        raft_view(s->node[id].core, v);
-    }
-}
-
-uint64_t soup_leader(const struct soup *s)
-{
-    uint64_t leader = 0;
-    uint64_t term = 0;
-    for (uint64_t id = 1; id <= s->nodes; id++) {
-        struct raft_view v;
-        soup_view(s, id, &v);
-        if (v.state == RAFT_LEADER && v.term > term) {
-            term = v.term;
-            leader = id;
-        }
-    }
-    return leader;
-}
-
-struct raft_config soup_voters(const struct soup *s, uint32_t n)
-{
-    struct raft_config c = {.count = n};
-    for (uint32_t i = 0; i < n; i++) {
-        uint64_t incarnation = s->node[i + 1].incarnation;
-        c.members[i] = (struct raft_member){i + 1, incarnation, RAFT_IN};
-    }
-    return c;
-}
-
-void soup_init(struct soup *s, uint32_t n, uint64_t seed)
-{
-    memset(s, 0, sizeof *s);
-    s->mem = libc_mem();
-    s->prng.state = seed;
-    raftwatch_init(&s->watch, &s->mem);
-    s->traced = getenv("SOUP_TRACE") != NULL;
-    s->nodes = n;
-    s->now = 1;
-    s->options = (struct raft_options){.cluster = 7,
-                                       .election = 1000,
-                                       .heartbeat = 100,
-                                       .verify = true,
-                                       .members = SOUP_NODES,
-                                       .runs = 64,
-                                       .window = 256,
-                                       .reads = 16};
-    for (uint32_t id = 1; id <= SOUP_NODES; id++) {
-        s->node[id].deadline = RAFT_NEVER;
-        s->node[id].rate = 1000000;
-        s->node[id].clock_at = 1000000 * (uint64_t)id;
-    }
-    for (uint32_t id = 1; id <= n; id++) {
-        s->node[id].made = true;
-        s->node[id].id = id;
-        s->node[id].incarnation = 100 + id;
-        s->node[id].disk.from = 2;
-        s->node[id].hard.term = 1;
-    }
-    struct raft_config config = soup_voters(s, n);
-    for (uint32_t id = 1; id <= n; id++) {
-        s->node[id].base = (struct soup_snapshot){{1, 1}, config, 1, 1};
-        s->node[id].flushed = s->node[id].base;
-    }
-}
-
-void soup_release(struct soup *s)
-{
-    for (uint32_t id = 1; id <= SOUP_NODES; id++) {
-        free_process(&s->node[id]);
-        free(s->node[id].writes);
-        free(s->node[id].held.msgs);
-        free(s->node[id].log.entries);
-        free(s->node[id].disk.entries);
-    }
-    list_clear(&s->net);
-    free(s->net.msgs);
-    free(s->reads);
-    free(s->digests);
-    free(s->fetches);
-    free(s->actions);
-    for (size_t i = 0; i < s->config_count; i++) {
-        free(s->configs[i]);
-    }
-    free(s->configs);
-    raftwatch_release(&s->watch);
 }

@@ -1,15 +1,5 @@
 /* soup_stir.c - a quiet world, a random one, and what must come to pass when all is well again. */
-#include "tests/raft/soup.h"
-
-#include <stdio.h>
-#include <string.h>
-
-#define U(x) ((unsigned long long)(x))
-
-static bool fine(const struct soup *s)
-{
-    return soup_what(s)[0] == '\0';
-}
+#include "tests/raft/soup_int.h"
 
 static bool chance(struct soup *s, uint32_t thousandths)
 {
@@ -21,7 +11,7 @@ static bool chance(struct soup *s, uint32_t thousandths)
 static bool tick_due(struct soup *s)
 {
     bool any = false;
-    for (uint64_t id = 1; id <= s->nodes && fine(s); id++) {
+    for (uint64_t id = 1; id <= s->nodes && soup_fine(s); id++) {
         if (s->node[id].up && s->node[id].deadline <= soup_clock(s, &s->node[id])) {
             soup_event(s, id, RAFT_EV_TIME);
             any = true;
@@ -34,7 +24,7 @@ static bool tick_due(struct soup *s)
 static bool settle_nodes(struct soup *s)
 {
     bool busy = false;
-    for (uint64_t id = 1; id <= s->nodes && fine(s); id++) {
+    for (uint64_t id = 1; id <= s->nodes && soup_fine(s); id++) {
         struct soup_node *n = &s->node[id];
         bool behind = n->up && n->machine.place.index + 1 < n->apply_to;
         bool writes = n->up && !n->mute && (n->write_count > 0 || n->told < n->done);
@@ -89,8 +79,8 @@ static bool deliver_due(struct soup *s)
 void soup_run(struct soup *s, uint64_t time)
 {
     uint64_t end = s->now + time;
-    while (fine(s)) {
-        while (fine(s) && (settle_nodes(s) || deliver_due(s) || tick_due(s))) {
+    while (soup_fine(s)) {
+        while (soup_fine(s) && (settle_nodes(s) || deliver_due(s) || tick_due(s))) {
         }
         uint64_t at = next_moment(s);
         if (at > end) {
@@ -103,7 +93,7 @@ void soup_run(struct soup *s, uint64_t time)
 
 uint64_t soup_elect(struct soup *s)
 {
-    for (int i = 0; i < 400 && fine(s); i++) {
+    for (int i = 0; i < 400 && soup_fine(s); i++) {
         struct raft_view v;
         uint64_t leader = soup_leader(s);
         soup_view(s, leader != 0 ? leader : 1, &v);
@@ -392,6 +382,20 @@ static void move_leader(struct soup *s)
     }
 }
 
+/* One that leads a term that is over and does not know it: whom a client should not believe. */
+static uint64_t stale_leader(const struct soup *s)
+{
+    uint64_t leader = soup_leader(s);
+    for (uint64_t id = 1; id <= s->nodes; id++) {
+        struct raft_view v;
+        soup_view(s, id, &v);
+        if (v.state == RAFT_LEADER && id != leader) {
+            return id;
+        }
+    }
+    return 0;
+}
+
 static void move_clients(struct soup *s)
 {
     uint64_t leader = soup_leader(s);
@@ -399,14 +403,17 @@ static void move_clients(struct soup *s)
     if (chance(s, s->knobs.propose)) {
         (void)soup_propose(s, id);
     }
-    if (chance(s, s->knobs.read)) {
+    uint64_t stale = s->knobs.read != 0 ? stale_leader(s) : 0;
+    if (stale != 0 && prng_below(&s->prng, 10) == 0) {
+        soup_read(s, stale);
+    } else if (chance(s, s->knobs.read)) {
         soup_read(s, any_node(s));
     }
 }
 
 void soup_stir(struct soup *s, uint32_t moves)
 {
-    for (; moves > 0 && fine(s); moves--) {
+    for (; moves > 0 && soup_fine(s); moves--) {
         s->now += prng_below(&s->prng, s->knobs.pace);
         (void)tick_due(s);
         if (prng_below(&s->prng, 1000) < 600) {
@@ -435,7 +442,7 @@ void soup_stir(struct soup *s, uint32_t moves)
 
 static void unlike(struct soup *s, const char *why, uint64_t id)
 {
-    if (fine(s)) {
+    if (soup_fine(s)) {
         (void)snprintf(s->what, sizeof s->what, "%s (node %llu)", why, U(id));
     }
 }
@@ -468,7 +475,7 @@ void soup_heal(struct soup *s)
         soup_pace(s, id, 1000000);
     }
     soup_up_all(s);
-    for (int i = 0; i < 30 && fine(s); i++) {
+    for (int i = 0; i < 30 && soup_fine(s); i++) {
         soup_run(s, s->options.election);
         leader = soup_leader(s);
         index = leader != 0 ? soup_propose(s, leader) : 0;
@@ -488,7 +495,7 @@ void soup_heal(struct soup *s)
         unlike(s, "LV: a connected group does not commit", leader);
     }
     check_equal(s, leader);
-    if (s->read_count > 0 && fine(s)) {
+    if (s->read_count > 0 && soup_fine(s)) {
         soup_run(s, s->options.election);
     }
 }
