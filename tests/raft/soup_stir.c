@@ -252,7 +252,9 @@ static void move_links(struct soup *s)
     uint64_t b = any_node(s);
     if (a != b && chance(s, s->knobs.cut)) {
         if (prng_below(&s->prng, 3) == 0) {
-            soup_isolate(s, a, true);
+            uint64_t leader = soup_leader(s);
+            bool aim = leader != 0 && prng_below(&s->prng, 2) == 0;
+            soup_isolate(s, aim ? leader : a, true);
         } else if (prng_below(&s->prng, 2) == 0) {
             soup_split(s, a, b, true);
         } else {
