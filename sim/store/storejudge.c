@@ -143,8 +143,9 @@ static void unknown_find(const struct storemodel *m, const struct storecut *cut,
 }
 
 /* A number between those of known writes that a write of `count` changes may have got: the first
- * such gap from `from` on that is wide enough, at its end. */
-static uint64_t gap_after(const struct storemodel *m, uint64_t from, size_t count)
+ * such gap from `from` on that is wide enough, at its end, or at `last` if that is in the gap: the
+ * last change that was found, when what ends the gap was not. */
+static uint64_t gap_after(const struct storemodel *m, uint64_t from, size_t count, uint64_t last)
 {
     for (;;) {
         uint64_t next = UINT64_MAX;
@@ -157,8 +158,12 @@ static uint64_t gap_after(const struct storemodel *m, uint64_t from, size_t coun
                 next_count = w->numbers;
             }
         }
-        if (next == UINT64_MAX || next - next_count >= from + count) {
-            return next == UINT64_MAX ? from + count : next - next_count;
+        if (next == UINT64_MAX) {
+            return from + count;
+        }
+        if (next - next_count >= from + count) {
+            bool within = from + count <= last && last < next - next_count;
+            return within ? last : next - next_count;
         }
         from = next;
     }
@@ -182,7 +187,7 @@ static bool place_unknown(struct storemodel *m, const struct storeview *v,
             most = m->writes[u->write[n]].order > most ? m->writes[u->write[n]].order : most;
         }
         do {
-            w->order = gap_after(m, from, w->numbers);
+            w->order = gap_after(m, from, w->numbers, v->sequence);
             from = w->order;
             if (w->order <= v->sequence && place_unknown(m, v, cut, u, placed + 1)) {
                 return true;
