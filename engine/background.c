@@ -29,6 +29,7 @@ static void retry_note(struct tkv *db, struct db_retry *r, enum status st)
         r->wait_ns = 0;
         return;
     }
+    db_unsettle(db);
     r->failed++;
     r->status = st;
     r->wait_ns = r->wait_ns == 0 ? RETRY_NS_MIN : r->wait_ns * 2;

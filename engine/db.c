@@ -111,6 +111,7 @@ enum status db_names_sync(struct tkv *db, uint64_t begun)
     enum status st = env_dir_sync(db->env, db->dir);
     if (st != ST_OK) {
         (void)atomic_add_u64(&db->names_failed, 1); /* the value matters to names_begin alone */
+        db_unsettle(db);
     } else if (atomic_get_u64(&db->names_failed) != begun) {
         st = ST_IO; /* somebody else's sync failed: it may have lost our names too */
     }
@@ -179,9 +180,15 @@ enum status db_log_make(struct tkv *db, uint64_t number, struct db_log prev)
     return st;
 }
 
+void db_unsettle(struct tkv *db)
+{
+    atomic_set_u64(&db->unsettled, 1);
+}
+
 void db_break(struct tkv *db, enum status st, bool needs_flush)
 {
     CK(st != ST_OK);
+    db_unsettle(db);
     char text[96];
     (void)snprintf(text, sizeof text, "log: no more writes until it is renewed: %s",
                    status_text(st)); /* it fits */

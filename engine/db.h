@@ -21,7 +21,8 @@
  *   D1  every visible change is in the superversion; every acknowledged one is in a table that a
  *       durable manifest names, or in a live log
  *   D2  a log is appended to only after its name and its opening are durable, and never once a
- *       header that states its final size may exist
+ *       header that states its final size may exist; by another process than its maker's only when
+ *       a closed record says so much of it, and it has grown by no byte (resume.h)
  *   D3  files are removed only when a durable manifest, or a durable log's header, does without
  *       them, and never while the manifest is in doubt
  *   D4  numbers of files are never used twice, those of failed files neither
@@ -103,6 +104,7 @@ struct tkv {
 
     struct env_mutex names;
     uint64_t names_failed; /* atomic: directory syncs that failed */
+    uint64_t unsettled;    /* atomic; 1: at close it is not said that all is on the medium */
 
     struct env_mutex mutex;
     /* guarded by mutex */
@@ -214,6 +216,10 @@ void db_logs_add(struct tkv *db, uint64_t number, uint64_t size);
  * durable with its name, and readies db->log for appending to it. The caller is the one who may use
  * db->log, which has no file open. */
 NODISCARD enum status db_log_make(struct tkv *db, uint64_t number, struct db_log prev);
+
+/* Something could not be written or synced in this process, or its files will get other names: its
+ * close says nothing of what is on the medium (manifest.h, struct manifest_closed). */
+void db_unsettle(struct tkv *db);
 
 /* The log takes no more writes because of st. Under mutex. */
 void db_break(struct tkv *db, enum status st, bool needs_flush);

@@ -103,6 +103,7 @@ static enum status manifest_renew(struct tkv *db, const struct version *v)
     } else if (renamed) {
         enum status noted = stale_add(db, number);
         CK(noted == ST_OK);
+        db_unsettle(db);
     } else if (atomic_get_u64(&db->in_doubt) != 0) {
         db_remove(db, FNAME_MANIFEST, number);
     }
@@ -207,6 +208,7 @@ static enum status edit_log(struct tkv *db, const struct version *base, struct e
     st = manifest_append(&db->manifest, e);
     if (st != ST_OK) {
         atomic_set_u64(&db->in_doubt, 1);
+        db_unsettle(db);
         ENV_PROBE(db->env, "manifest: in doubt");
     }
     return st;
@@ -243,19 +245,32 @@ enum status install_run(struct tkv *db, struct edit *e, size_t flushed_tables)
     return st;
 }
 
-enum status install_first(struct tkv *db)
+/* A durable manifest names every table of the version. */
+static void tables_named(struct tkv *db, const struct version *v)
 {
-    struct version *v = db->superversion->version;
-    enum status st = manifest_renew(db, v);
-    for (int level = 0; st == ST_OK && level < TKV_LEVELS; level++) {
+    for (int level = 0; level < TKV_LEVELS; level++) {
         for (size_t i = 0; i < v->levels[level].count; i++) {
             v->levels[level].files[i]->kept = 1;
         }
     }
+    note_tables(db, v);
+}
+
+enum status install_first(struct tkv *db)
+{
+    struct version *v = db->superversion->version;
+    enum status st = manifest_renew(db, v);
     if (st == ST_OK) {
-        note_tables(db, v);
+        tables_named(db, v);
     }
     return st;
+}
+
+void install_resumed(struct tkv *db)
+{
+    CK(db->manifest.number == db->manifest_number);
+    note_flushed(db, db->flushed);
+    tables_named(db, db->superversion->version);
 }
 
 /* ---- removing ---- */

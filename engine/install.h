@@ -26,6 +26,10 @@ NODISCARD enum status install_run(struct tkv *db, struct edit *e, size_t flushed
  * runs. */
 NODISCARD enum status install_first(struct tkv *db);
 
+/* This opening goes on with the manifest that it read, which is open: what it names is kept. No
+ * other thread runs. */
+void install_resumed(struct tkv *db);
+
 /* Replaces the superversion by one that is filled. Under mutex, or before other threads run. */
 void install_show(struct tkv *db, struct superversion *next);
 

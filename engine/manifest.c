@@ -26,9 +26,10 @@ void manifest_release(struct manifest *m)
     buf_release(&m->bytes);
 }
 
-/* Stages an edit as one record and syncs the file. */
+/* Stages an edit as one record and syncs the file. Of a closed record nothing remains. */
 static enum status edit_write(struct manifest *m, const struct edit *e, const char *order_text)
 {
+    m->resumed = false;
     buf_clear(&m->bytes);
     enum status st = edit_encode(e, slice_text(order_text), &m->bytes);
     if (st == ST_OK && m->bytes.size > TKV_BATCH_MAX) {
@@ -40,6 +41,9 @@ static enum status edit_write(struct manifest *m, const struct edit *e, const ch
     }
     if (st == ST_OK) {
         st = wal_flush(&m->wal);
+    }
+    if (st == ST_OK) {
+        st = wal_blank(&m->wal);
     }
     if (st == ST_OK) {
         ENV_YIELD(m->env, "manifest: edit written, not synced");
@@ -81,13 +85,85 @@ bool manifest_grown(const struct manifest *m)
     return m->wal.size > m->snapshot * GROWN_FACTOR + GROWN_BYTES;
 }
 
-void manifest_end(struct manifest *m)
+enum status manifest_reopen(struct manifest *m, uint64_t number, const struct manifest_state *state)
+{
+    char path[ENV_PATH_MAX];
+    CK(state->closed);
+    fname_make(path, m->dir, FNAME_MANIFEST, number);
+    enum status st = wal_reopen(&m->wal, path, number, state->epoch, state->closed_at, state->size);
+    if (st == ST_OK) {
+        m->number = number;
+        m->edits = state->edits;
+        m->snapshot = state->snapshot;
+        m->resumed = true;
+        m->found = state->closing;
+    }
+    return st;
+}
+
+/* ---- the end of one ---- */
+
+/* A closed record, version 1: u32 version, u32 epoch of the log, u64 its number, u64 its size, u64
+ * next file, u64 last sequence. */
+#define CLOSED_VERSION 1
+
+static void closed_put(char p[MANIFEST_CLOSED], const struct manifest_closed *c)
+{
+    code_put32(p, CLOSED_VERSION);
+    code_put32(p + 4, c->log_epoch);
+    code_put64(p + 8, c->log);
+    code_put64(p + 16, c->log_size);
+    code_put64(p + 24, c->next_file);
+    code_put64(p + 32, c->last_sequence);
+}
+
+bool manifest_get_closed(struct slice payload, struct manifest_closed *closed)
+{
+    if (payload.size != MANIFEST_CLOSED || code_get32(payload.data) != CLOSED_VERSION) {
+        return false;
+    }
+    closed->log_epoch = code_get32(payload.data + 4);
+    closed->log = code_get64(payload.data + 8);
+    closed->log_size = code_get64(payload.data + 16);
+    closed->next_file = code_get64(payload.data + 24);
+    closed->last_sequence = code_get64(payload.data + 32);
+    return true;
+}
+
+static bool closed_same(const struct manifest_closed *a, const struct manifest_closed *b)
+{
+    char x[MANIFEST_CLOSED];
+    char y[MANIFEST_CLOSED];
+    closed_put(x, a);
+    closed_put(y, b);
+    return memcmp(x, y, sizeof x) == 0;
+}
+
+/* Stages the last record; where a closed one does not fit into the block, a mark. */
+static enum status end_stage(struct manifest *m, const struct manifest_closed *closed)
+{
+    char payload[MANIFEST_CLOSED];
+    if (closed != NULL) {
+        closed_put(payload, closed);
+        if (wal_append_note(&m->wal, payload, sizeof payload)) {
+            return ST_OK;
+        }
+    }
+    return wal_append_mark(&m->wal);
+}
+
+void manifest_end(struct manifest *m, const struct manifest_closed *closed)
 {
     if (!wal_is_open(&m->wal)) {
         return;
     }
-    enum status st = wal_append_mark(&m->wal);
+    if (m->resumed && closed != NULL && closed_same(closed, &m->found)) {
+        wal_shut(&m->wal); /* it is there already */
+        return;
+    }
+    enum status st = end_stage(m, closed);
     st = st == ST_OK ? wal_flush(&m->wal) : st;
+    st = st == ST_OK ? wal_blank(&m->wal) : st;
     if (st != ST_OK) {
         env_log(m->env, ENV_LOG_WARN, "manifest: its end could not be marked");
     }

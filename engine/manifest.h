@@ -6,7 +6,8 @@
  * named. See docs/format-manifest.md.
  *
  * Invariants
- *   M1  a manifest is made, never opened again: nothing is appended to what an older process wrote
+ *   M1  a process appends to the manifest that it made, or to one that ends with a closed record,
+ *       from where that begins: what lies before it was synced, and what is written is synced anew
  *   M2  the state record is synced, and the file's name durable, before CURRENT names it
  *   M3  after a failed append or sync nothing is appended to that file
  *
@@ -19,6 +20,21 @@
 #include "engine/version.h"
 #include "engine/wal.h"
 
+#define MANIFEST_CLOSED 40 /* bytes of a closed record's payload */
+
+/* A closed record says: when it was written everything was on the medium that counts for the
+ * database, with its name: the manifest up to this record, CURRENT, the tables, and one log, or
+ * none. It tells of the past, so that nothing rests on its own fate: it is not synced, it is no
+ * part of what an open that goes on with the manifest keeps, and the next edit is written over it.
+ */
+struct manifest_closed {
+    uint64_t log; /* number of the log; 0: there was none */
+    uint64_t log_size;
+    uint32_t log_epoch;
+    uint64_t next_file;
+    uint64_t last_sequence;
+};
+
 struct manifest {
     struct env *env; /* borrowed */
     const char *dir; /* borrowed */
@@ -28,6 +44,8 @@ struct manifest {
     uint64_t edits;    /* records in it */
     uint64_t snapshot; /* bytes up to the end of the state record */
     struct buf bytes;  /* of an edit, encoded */
+    bool resumed;      /* the file still ends with `found`, behind wal.size */
+    struct manifest_closed found;
 };
 
 /* No file yet. */
@@ -50,8 +68,9 @@ NODISCARD enum status manifest_append(struct manifest *m, const struct edit *e);
 /* It has grown so that a new one pays. */
 bool manifest_grown(const struct manifest *m);
 
-/* Says in the file, without syncing it, that all of it is on the medium; then closes it. */
-void manifest_end(struct manifest *m);
+/* Says in the file, without syncing it, that all of it is on the medium, and with `closed` (may be
+ * NULL) that everything else is too; then closes it. */
+void manifest_end(struct manifest *m, const struct manifest_closed *closed);
 
 /* ---- reading ---- */
 
@@ -65,6 +84,12 @@ struct manifest_state {
     uint64_t edits; /* records in it */
     uint32_t database;
     bool torn; /* something that is no record follows */
+    /* the file ends with a closed record, that is its last byte too: */
+    bool closed;
+    struct manifest_closed closing;
+    uint64_t closed_at; /* where that begins */
+    uint32_t epoch;     /* of the file */
+    uint64_t snapshot;  /* bytes up to the end of the state record */
 };
 
 /* The number of the manifest that CURRENT names. ST_NOENT: there is no CURRENT. */
@@ -77,5 +102,13 @@ NODISCARD enum status manifest_read(struct env *env, const char *dir, uint64_t n
                                     struct order order, struct tabset *set,
                                     struct version **version, struct manifest_state *state,
                                     struct err *err);
+
+/* The payload of a mark. False: it is no closed record, or one of a kind that is not known. */
+bool manifest_get_closed(struct slice payload, struct manifest_closed *closed);
+
+/* Opens a manifest that was read and ends with a closed record, to go on with it: the next edit is
+ * written over that record. No file is open. */
+NODISCARD enum status manifest_reopen(struct manifest *m, uint64_t number,
+                                      const struct manifest_state *state);
 
 #endif

@@ -177,10 +177,26 @@ out:
     return st;
 }
 
+/* Whether a record says that the database was closed, with all before it on the medium. */
+static bool closed_take(struct reading *r, const struct walread_record *record)
+{
+    struct manifest_state *s = r->state;
+    if (record->type != WALFMT_MARK || record->synced != record->start ||
+        !manifest_get_closed(record->data, &s->closing)) {
+        return false;
+    }
+    s->closed_at = record->start;
+    s->next_file = s->closing.next_file > s->next_file ? s->closing.next_file : s->next_file;
+    s->last_sequence =
+        s->closing.last_sequence > s->last_sequence ? s->closing.last_sequence : s->last_sequence;
+    return true;
+}
+
 static enum status record_take(struct reading *r, const struct walread_record *record)
 {
     struct walfmt_head head;
     enum status st = ST_OK;
+    r->state->closed = closed_take(r, record);
     switch (record->type) {
     case WALFMT_HEADER:
         st = walfmt_get_head(record->data, WALFMT_MANIFEST_MAGIC, r->number, &head);
@@ -191,6 +207,7 @@ static enum status record_take(struct reading *r, const struct walread_record *r
         break;
     case WALFMT_FULL:
         st = edit_take(r, record);
+        r->state->snapshot = r->state->edits == 1 ? record->end : r->state->snapshot;
         break;
     case WALFMT_MARK:
         break;
@@ -216,6 +233,7 @@ static enum status damage_judge(struct reading *r, struct walread *reader)
         return say(r, ST_CORRUPT, "damaged", damage);
     }
     r->state->torn = true;
+    r->state->closed = false;
     return ST_OK;
 }
 
@@ -231,6 +249,8 @@ static enum status records_read(struct reading *r, struct walread *reader)
             return say_status(r, st);
         }
         if (record.type == WALFMT_NONE) {
+            r->state->epoch = reader->epoch;
+            r->state->closed = r->state->closed && r->state->size == reader->file_size;
             return r->headed && r->state->edits > 0
                        ? ST_OK
                        : say(r, ST_CORRUPT, "ends before its first edit", record.start);

@@ -7,6 +7,7 @@
 #include "engine/compact.h"
 #include "engine/dbdir.h"
 #include "engine/install.h"
+#include "engine/resume.h"
 #include "engine/walread.h"
 #include "env/note.h"
 
@@ -24,22 +25,18 @@ struct log_info {
     uint64_t size;   /* of the file */
     uint64_t valid;  /* end of the last whole record */
     uint64_t synced; /* it says itself that it is on the medium up to here */
-    uint64_t fresh;  /* end of the first record that the tables do not cover; 0: none */
-    bool data;       /* it has a record */
-    bool opened;     /* its opening is whole: it may have been served from */
-    bool torn;       /* something that is no record follows */
-    bool foreign;    /* it begins as a file of another kind or database */
-};
-
-struct file {
-    enum fname_kind kind;
-    uint64_t number;
+    uint32_t epoch;
+    uint64_t fresh; /* end of the first record that the tables do not cover; 0: none */
+    bool data;      /* it has a record */
+    bool opened;    /* its opening is whole: it may have been served from */
+    bool torn;      /* something that is no record follows */
+    bool foreign;   /* it begins as a file of another kind or database */
 };
 
 struct recover {
     struct tkv *db;
     struct err *err;
-    struct buf files; /* struct file: what the directory holds */
+    struct buf files; /* struct dbdir_file: what the directory holds */
     struct heap logs; /* numbers, the highest first */
     bool has_current;
     bool has_tables;
@@ -89,7 +86,7 @@ static bool file_found(void *arg, const char *name)
 {
     struct listing *l = arg;
     struct recover *r = l->r;
-    struct file f = {.number = 0};
+    struct dbdir_file f = {.number = 0};
     f.kind = fname_parse(name, &f.number);
     r->has_current = r->has_current || f.kind == FNAME_CURRENT;
     r->has_tables = r->has_tables || f.kind == FNAME_TABLE;
@@ -170,8 +167,8 @@ static enum status live_sort(struct recover *r)
 static enum status tables_check(struct recover *r)
 {
     size_t found = 0;
-    for (size_t at = 0; at < r->files.size; at += sizeof(struct file)) {
-        struct file f;
+    for (size_t at = 0; at < r->files.size; at += sizeof(struct dbdir_file)) {
+        struct dbdir_file f;
         memcpy(&f, r->files.data + at, sizeof f);
         found += f.kind == FNAME_TABLE && has_number(&r->live, f.number);
     }
@@ -349,6 +346,7 @@ static enum status log_survey(struct recover *r, uint64_t number, struct log_inf
             more = !info->foreign;
         }
     }
+    info->epoch = reader.epoch;
     walread_close(&reader);
     return st;
 }
@@ -791,8 +789,8 @@ static bool log_live(const struct tkv *db, uint64_t number)
 static void leftovers_remove(struct recover *r)
 {
     struct tkv *db = r->db;
-    for (size_t at = 0; at < r->files.size; at += sizeof(struct file)) {
-        struct file f;
+    for (size_t at = 0; at < r->files.size; at += sizeof(struct dbdir_file)) {
+        struct dbdir_file f;
         memcpy(&f, r->files.data + at, sizeof f);
         if ((f.kind == FNAME_TABLE && has_number(&r->live, f.number)) ||
             (f.kind == FNAME_MANIFEST && f.number == r->manifest) || /* the installer did that */
@@ -824,14 +822,6 @@ static enum status found_check(struct recover *r, const struct recover_options *
         return err_status(r->err, ST_EXIST, r->db->dir);
     }
     return ST_OK;
-}
-
-/* What was read may have its names, CURRENT's among them, from just before a process died: they
- * have to be durable before anything is made that stands on them. */
-static enum status names_settle(struct recover *r)
-{
-    enum status st = r->exists ? db_names_sync(r->db, r->begun) : ST_OK;
-    return st == ST_OK ? ST_OK : err_status(r->err, st, r->db->dir);
 }
 
 /* The rest of what is replayed without being copied. */
@@ -911,18 +901,52 @@ static enum status go_on_reading(struct recover *r)
     return st == ST_OK ? table_show(r, false, 0) : st;
 }
 
-static enum status go_on(struct recover *r)
+/* What a clean close has left, if it was one. */
+static struct resume closed_find(const struct recover *r)
+{
+    struct resume s = {
+        .manifest = r->manifest,
+        .state = &r->state,
+        .files = &r->files,
+        .tables = r->live.size / sizeof(uint64_t),
+    };
+    if (r->has_head) {
+        s.log = r->chain[0].number;
+        s.log_size = r->head.size;
+        s.log_epoch = r->head.epoch;
+        s.log_bare = !r->head.data && r->head.valid == r->head.size && r->chain_count == 1;
+    }
+    return s;
+}
+
+/* What follows on a clean close: everything is there, and durable. */
+static enum status go_on_resumed(struct recover *r, const struct resume *s)
 {
     struct tkv *db = r->db;
-    enum status st = names_settle(r);
+    enum status st = state_show(r);
     if (st == ST_OK) {
-        st = state_show(r);
+        st = resume_run(db, s);
+        st = st == ST_OK ? st : err_status(r->err, st, db->dir);
     }
+    return st == ST_OK ? table_show(r, false, db->options.log ? db->log.number : 0) : st;
+}
+
+/* Whether the directory's own name may not be durable: nothing in it shows that an opening came
+ * past the sync of its parent, which goes before any log and any edit. */
+static bool parent_unsure(const struct recover *r)
+{
+    return !r->has_head && r->state.edits <= 1;
+}
+
+static enum status go_on_anew(struct recover *r)
+{
+    struct tkv *db = r->db;
+    enum status st = state_show(r);
     if (st == ST_OK) {
         st = install_first(db);
         st = st == ST_OK ? st : err_status(r->err, st, db->dir);
     }
-    if (st == ST_OK) {
+    if (st == ST_OK && parent_unsure(r)) {
         st = dbdir_parent_sync(db->env, db->dir);
         st = st == ST_OK ? st : err_status(r->err, st, db->dir);
     }
@@ -934,6 +958,12 @@ static enum status go_on(struct recover *r)
         db->sweep = true;
     }
     return st;
+}
+
+static enum status go_on(struct recover *r)
+{
+    struct resume s = closed_find(r);
+    return r->exists && resume_allowed(&s, &r->db->options) ? go_on_resumed(r, &s) : go_on_anew(r);
 }
 
 enum status recover_run(struct tkv *db, const struct recover_options *o, struct err *err)

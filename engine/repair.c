@@ -4,6 +4,7 @@
 #include "base/ck.h"
 #include "engine/batch.h"
 #include "engine/blockcache.h"
+#include "engine/db.h"
 #include "engine/dbdir.h"
 #include "engine/manifest.h"
 #include "engine/mergeruns.h"
@@ -416,6 +417,7 @@ static enum status target_make(struct repair *r, const char *dir)
     if (st == ST_OK) {
         st = (enum status)tkv_flush(t.db);
     }
+    db_unsettle(t.db); /* its files move: that their names are durable will be another matter */
     enum status closed = (enum status)tkv_close(t.db);
     st = st == ST_OK ? closed : st;
     if (st == ST_OK) {
@@ -483,7 +485,8 @@ static enum status exchange(struct repair *r, const char *fresh)
     if (st == ST_OK) {
         st = dbdir_remove(r->env, fresh);
     }
-    return st;
+    /* an open takes it from a manifest with edits that this has been done (recover.c) */
+    return st == ST_OK ? dbdir_parent_sync(r->env, r->dir) : st;
 }
 
 /* ---- all of it ---- */

@@ -325,11 +325,11 @@ enum tkv_status tkv_open(const struct tkv_options *o, const char *dir, struct tk
     return tkv_impl_status(st);
 }
 
-/* Syncs the log, and says in it that this was done. */
-static enum status log_end(struct tkv *db)
+/* Syncs the log; when it holds what no table has, says in it that this was done. */
+static enum status log_end(struct tkv *db, bool needed)
 {
     enum status st = db->log.synced == db->log.size ? ST_OK : wal_sync(&db->log);
-    if (st == ST_OK) {
+    if (st == ST_OK && needed) {
         /* the mark spares the next open a copy; that it gets there is not needed */
         enum status mark = wal_append_mark(&db->log);
         mark = mark == ST_OK ? wal_flush(&db->log) : mark;
@@ -340,6 +340,27 @@ static enum status log_end(struct tkv *db)
     return st;
 }
 
+/* Whether everything that counts is on the medium for sure, when every change is in tables; what
+ * the closed record says then. */
+static bool is_settled(const struct tkv *db, struct manifest_closed *closed)
+{
+    const struct wal *w = &db->log;
+    *closed = (struct manifest_closed){.next_file = db->next_file, .last_sequence = db->given};
+    if (atomic_get_u64(&db->unsettled) != 0 || atomic_get_u64(&db->in_doubt) != 0 ||
+        db->broken != ST_OK || db->needs_flush ||
+        db->manifest.wal.synced != db->manifest.wal.size) {
+        return false;
+    }
+    if (db->logs_count == 0) {
+        return true;
+    }
+    closed->log = w->number;
+    closed->log_size = w->size;
+    closed->log_epoch = w->epoch;
+    return db->logs_count == 1 && wal_is_open(w) && db->logs[0].number == w->number &&
+           w->synced == w->size && w->filled == w->size;
+}
+
 /* Leaves everything acknowledged durable, best in tables, so that the next open has nothing to
  * replay; else in the log. */
 static enum status db_end(struct tkv *db)
@@ -347,17 +368,20 @@ static enum status db_end(struct tkv *db)
     const struct superversion *sv = db->superversion;
     bool logged = wal_is_open(&db->log);
     bool empty = sv->full_count == 0 && memtable_count(sv->active) == 0 && sv->active->tag == 0;
+    struct manifest_closed closed;
     enum status st = ST_OK;
     if (!empty) {
         st = background_flush_all(db);
     }
+    bool in_tables = st == ST_OK;
     if (st == ST_OK && !empty) {
         ENV_PROBE(db->env, "close: flushed");
     } else if (logged) {
-        st = log_end(db);
+        st = log_end(db, !empty);
     }
     (void)install_sweep(db); /* the next open removes what is left */
-    manifest_end(&db->manifest);
+    bool settled = in_tables && st == ST_OK && is_settled(db, &closed);
+    manifest_end(&db->manifest, settled ? &closed : NULL);
     return st;
 }
 

@@ -123,7 +123,8 @@ enum tkv_status tkv_open(const struct tkv_options *o, const char *dir, struct tk
 
 /* Syncs what was written, stops the background thread and frees everything. Iterators, snapshots
  * and pins must be gone. The status tells whether that last sync succeeded; db is gone in any case.
- */
+ * The next open takes it from the files that they are on the medium: whoever copies the directory
+ * by other means than tkv_checkpoint() syncs the copy before it is opened. */
 enum tkv_status tkv_close(struct tkv *db);
 
 /* ---- writing ---- */

@@ -232,3 +232,55 @@ enum status wal_append_mark(struct wal *w)
     stage_fragment(w, WALFMT_MARK, 0, w->synced, &none, 0);
     return ST_OK;
 }
+
+bool wal_append_note(struct wal *w, const void *payload, size_t size)
+{
+    CK(w->fd >= 0);
+    CK(w->staged == 0);
+    if (WALFMT_BLOCK - (size_t)(w->size % WALFMT_BLOCK) < WALFMT_FRAG + size) {
+        return false;
+    }
+    struct env_slice part = {payload, size};
+    struct cursor c = {&part, 1, 0};
+    stage_fragment(w, WALFMT_MARK, 0, w->synced, &c, size);
+    return true;
+}
+
+enum status wal_reopen(struct wal *w, const char *path, uint64_t number, uint32_t epoch,
+                       uint64_t size, uint64_t filled)
+{
+    CK(w->fd < 0);
+    CK(size <= filled);
+    enum status st = env_file_open(w->env, path, ENV_WRITE | ENV_GROWS, &w->fd);
+    if (st != ST_OK) {
+        w->fd = -1;
+        return st;
+    }
+    w->number = number;
+    w->epoch = epoch;
+    w->size = size;
+    w->synced = size;
+    w->started = size / PAGES * PAGES;
+    w->staged = 0;
+    w->filled = filled;
+    w->ahead = AHEAD_MIN;
+    return ST_OK;
+}
+
+enum status wal_blank(struct wal *w)
+{
+    enum status st = ST_OK;
+    uint64_t at = w->size;
+    CK(w->staged == 0);
+    if (at < w->filled) {
+        memset(w->stage, 0, WAL_STAGE);
+    }
+    while (st == ST_OK && at < w->filled) {
+        size_t size = w->filled - at < WAL_STAGE ? (size_t)(w->filled - at) : WAL_STAGE;
+        size_t put = 0;
+        st = fullio_pwrite(w->env, w->fd, w->stage, size, at, &put);
+        at += put;
+    }
+    w->written += at - w->size;
+    return st;
+}

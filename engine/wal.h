@@ -6,7 +6,8 @@
  * medium when the next begins.
  *
  * Invariants
- *   W1  a file is made, never opened again: nothing is appended to what an older process wrote
+ *   W1  a file is made, and appended to by the process that made it; by another only where that
+ *       one has said that all of it was on the medium when it closed it (manifest.h, M1)
  *   W2  after any failure the file is not written or synced again: the caller shuts it
  *   W3  what follows `size` in the file is zeros (the Env may put some there too: ENV_GROWS)
  *   W4  synced <= size, and it moves only when a sync of all that was flushed has succeeded
@@ -46,12 +47,24 @@ void wal_release(struct wal *w);
  * The name is not durable yet. On failure there is no file open, but one may exist. */
 NODISCARD enum status wal_create(struct wal *w, const char *path, const struct walfmt_head *head);
 
+/* Opens the file at path that an older process wrote (W1): its bytes up to `size` are on the medium
+ * for sure and count; what it holds up to `filled` does not, and is written over. */
+NODISCARD enum status wal_reopen(struct wal *w, const char *path, uint64_t number, uint32_t epoch,
+                                 uint64_t size, uint64_t filled);
+
+/* After wal_flush(): writes zeros over what the file still holds behind `size`. */
+NODISCARD enum status wal_blank(struct wal *w);
+
 /* Stages one record: the parts one after another. May flush. */
 NODISCARD enum status wal_append(struct wal *w, uint64_t sequence, const struct env_slice *parts,
                                  int count);
 
 /* Stages a mark: ends the opening of a log, and says how far it is synced. */
 NODISCARD enum status wal_append_mark(struct wal *w);
+
+/* A mark with a payload. It is one fragment: false when the block has no room for it, and then
+ * nothing is staged. */
+NODISCARD bool wal_append_note(struct wal *w, const void *payload, size_t size);
 
 /* Before a sync: hands what is staged to the file, and has zeros written behind it if there are
  * none left, up to `limit` bytes of the file: what comes next goes into space that the file system

@@ -3,6 +3,7 @@
 
 #include "engine/batch.h"
 #include "engine/edit.h"
+#include "engine/manifest.h"
 #include "engine/walread.h"
 
 #include <inttypes.h>
@@ -183,6 +184,23 @@ static enum status header_line(const struct dump *d, const struct walread_record
     return ST_OK;
 }
 
+static void closed_line(const struct dump *d, const struct walread_record *record)
+{
+    struct manifest_closed c;
+    if (!d->manifest || !manifest_get_closed(record->data, &c)) {
+        return;
+    }
+    if (c.log == 0) {
+        line(d, "  closed with all of it on the medium, and no log");
+    } else {
+        line(d,
+             "  closed with all of it on the medium, and log %" PRIu64 " of %" PRIu64
+             " bytes, epoch %08" PRIx32,
+             c.log, c.log_size, c.log_epoch);
+    }
+    line(d, "  next file %" PRIu64 ", last sequence %" PRIu64, c.next_file, c.last_sequence);
+}
+
 static enum status record_lines(const struct dump *d, const struct walread_record *record)
 {
     if (record->type == WALFMT_HEADER) {
@@ -193,6 +211,7 @@ static enum status record_lines(const struct dump *d, const struct walread_recor
     }
     if (record->type == WALFMT_MARK) {
         line(d, "offset %" PRIu64 ": mark, synced through %" PRIu64, record->start, record->synced);
+        closed_line(d, record);
     }
     return ST_OK;
 }

@@ -21,6 +21,9 @@ enum note_kind {
     /* engine: it was opened. a: sequence of the last change that was found; numbers above it may
      * have been given before, to changes that are lost. */
     NOTE_REPLAYED,
+    /* engine: it goes on with a log that was there when it was opened, and with its manifest. a:
+     * number of the log, b: bytes of it that count and are durable, as its name is. */
+    NOTE_RESUMED,
     /* node: a group of commands is about to be committed as one batch. a: its ordinal in this
      * incarnation, from 1; b: 1 when it will be synced; data: the encoded tkv_batch. */
     NOTE_COMMIT_BEGIN,

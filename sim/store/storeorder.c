@@ -141,6 +141,12 @@ void storeorder_note(struct store *s, const struct env_note *n)
             broken(s, "the manifest names it, and it is not durable", path);
         }
         break;
+    case NOTE_RESUMED:
+        path_of(path, FNAME_LOG, n->a);
+        if (!simdisk_file_guaranteed(s->host->disk, path)) {
+            broken(s, "writes go on in it, and it is not durable", path);
+        }
+        break;
     case NOTE_FLUSHED:
         manifest_counts(s, n->b, n->a, n->c);
         break;

@@ -8,6 +8,7 @@
  *   O3  what becomes CURRENT is guaranteed
  *   O4  a log is removed only when all it holds is in tables that such a manifest names
  *   O5  a table is removed only when it is named no more; a manifest when another one counts
+ *   O6  a log that an open goes on with is guaranteed, with its name
  * A broken rule fails the run. Recoveries on clones of the disk are not watched. */
 #ifndef SIM_STORE_STOREORDER_H
 #define SIM_STORE_STOREORDER_H

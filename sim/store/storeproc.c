@@ -222,6 +222,15 @@ static void workers_run(struct store *s, struct env *env)
     }
 }
 
+/* Opened and closed again, as by a program that finds nothing to do; it may be ended meanwhile. */
+static void idle_run(struct store *s, struct env *env, struct chooser_stream *draw)
+{
+    s->closing = true;
+    if (choose_chance(draw, MILLION / 2)) {
+        pause_ms(env, 1 + choose(draw, 20));
+    }
+}
+
 /* The operations are over: waits for the heal, and looks at everything once more. */
 static void last_look(struct store *s, struct env *env)
 {
@@ -275,7 +284,9 @@ int storeproc_main(struct env *env, int argc, char **argv)
         if (choose_chance(&draw, MILLION / 3)) {
             storeshadow_drop(s, "power loss when a recovery serves");
         }
-        if (s->phase == STOREPHASE_CHAOS) {
+        if (s->phase == STOREPHASE_CHAOS && choose_chance(&draw, MILLION / 3)) {
+            idle_run(s, env, &draw);
+        } else if (s->phase == STOREPHASE_CHAOS) {
             workers_run(s, env);
         }
         bool over = s->busy == 0 && !env_stop_requested(env);
@@ -284,6 +295,9 @@ int storeproc_main(struct env *env, int argc, char **argv)
         }
         count_work(s);
         session_close(s, env);
+        if (s->crash == STORECRASH_NONE && choose_chance(&draw, MILLION / 3)) {
+            storeshadow_drop(s, "power loss after an orderly close");
+        }
         if (s->world.failure.set || over || env_stop_requested(env)) {
             return 0;
         }

@@ -105,6 +105,34 @@ static void log__tail_and_damage_are_told_apart(void)
     tmpdir_remove(&t);
 }
 
+static void manifest__says_how_it_was_closed(void)
+{
+    struct tmpdir t;
+    struct lines flushed = {.text = ""};
+    struct lines idle = {.text = ""};
+    struct tkv_options o;
+    struct tkv *db;
+    char path[96], name[64], want[96];
+    tmpdir_make(&t);
+    fill(&t, path);
+    tmpdir_highest(&t, "db", "", name); /* M comes after digits, C and L */
+    (void)snprintf(path, sizeof path, "db/%s", name);
+    EXPECT(tkv_dump(t.env, path, take, &flushed, NULL) == TKV_OK);
+    EXPECT(says(&flushed, ": mark, synced through "));
+    EXPECT(says(&flushed, "  closed with all of it on the medium, and no log\n  next file "));
+    EXPECT(says(&flushed, ", last sequence 3\n"));
+    tkv_options_init(&o);
+    o.env = t.env;
+    EXPECT(tkv_open(&o, "db", &db, NULL) == TKV_OK);
+    EXPECT(tkv_close(db) == TKV_OK);
+    EXPECT(tkv_dump(t.env, path, take, &idle, NULL) == TKV_OK);
+    tmpdir_highest(&t, "db", ".log", name);
+    (void)snprintf(want, sizeof want,
+                   "  closed with all of it on the medium, and log %d of 112 bytes", atoi(name));
+    EXPECT(says(&idle, want));
+    tmpdir_remove(&t);
+}
+
 static void dump__refuses_other_names(void)
 {
     struct tmpdir t;
@@ -137,6 +165,7 @@ static void bytes__are_cut_and_escaped(void)
 TAP_MAIN({
     RUN(log__is_shown_record_by_record);
     RUN(log__tail_and_damage_are_told_apart);
+    RUN(manifest__says_how_it_was_closed);
     RUN(dump__refuses_other_names);
     RUN(bytes__are_cut_and_escaped);
 })

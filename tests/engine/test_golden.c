@@ -75,8 +75,12 @@ static void example_table(struct edit *e, struct tabset *set, int level, uint64_
     tabfile_unref(f);
 }
 
-/* Writes the example manifest: a state with table 5 in level 6, then a flush that adds table 9. */
-static void example_manifest(struct tmpdir *t)
+static const struct manifest_closed example_closed = {
+    .log = 12, .log_size = 112, .log_epoch = 0x55667788, .next_file = 13, .last_sequence = 30};
+
+/* Writes the example manifest: a state with table 5 in level 6, then a flush that adds table 9; and
+ * how it was closed. */
+static void example_manifest(struct tmpdir *t, const struct manifest_closed *closed)
 {
     struct env_vt vt = *t->env->vt;
     const struct env_vt *real = t->env->vt;
@@ -106,6 +110,9 @@ static void example_manifest(struct tmpdir *t)
     example_table(&e, &set, 0, 9, "fig", "fig");
     EXPECT(manifest_append(&m, &e) == ST_OK);
     edit_release(&e);
+    if (closed != NULL) {
+        manifest_end(&m, closed);
+    }
     manifest_release(&m);
     for (struct tabfile *f = tabset_take(&set), *next; f != NULL; f = next) {
         next = f->next;
@@ -161,25 +168,34 @@ static void golden__the_manifest_is_written_byte_for_byte(void)
 {
     struct tmpdir t;
     tmpdir_make(&t);
-    example_manifest(&t);
+    example_manifest(&t, NULL);
     same_bytes(&t, "MANIFEST-000007", GOLDEN_DIR "/MANIFEST-000007.hex");
     tmpdir_remove(&t);
 }
 
-static void golden__the_manifest_is_read(void)
+static void golden__a_closed_manifest_is_written_byte_for_byte(void)
+{
+    struct tmpdir t;
+    tmpdir_make(&t);
+    example_manifest(&t, &example_closed);
+    same_bytes(&t, "MANIFEST-000007", GOLDEN_DIR "/MANIFEST-000007-closed.hex");
+    tmpdir_remove(&t);
+}
+
+/* Reads the golden manifest of that name; what both have is checked, the rest is in *s. */
+static void manifest_check(const char *name, struct manifest_state *s)
 {
     struct tmpdir t;
     char bytes[4096];
     struct tabset set;
     struct version *v = NULL;
-    struct manifest_state s;
     tmpdir_make(&t);
     tabset_init(&set, t.env);
-    size_t size = hex_read(GOLDEN_DIR "/MANIFEST-000007.hex", bytes, sizeof bytes);
+    size_t size = hex_read(name, bytes, sizeof bytes);
     tmpdir_write(&t, "MANIFEST-000007", bytes, size);
-    EXPECT(manifest_read(t.env, ".", 7, (struct order){NULL}, &set, &v, &s, NULL) == ST_OK);
-    EXPECT(s.log_floor == 8 && s.flushed == 21 && s.tag == 300 && s.next_file == 10);
-    EXPECT(s.last_sequence == 22 && s.edits == 2 && s.size == size && !s.torn);
+    EXPECT(manifest_read(t.env, ".", 7, (struct order){NULL}, &set, &v, s, NULL) == ST_OK);
+    EXPECT(s->log_floor == 8 && s->flushed == 21 && s->tag == 300);
+    EXPECT(s->edits == 2 && s->size == size && !s->torn);
     if (v != NULL) {
         EXPECT(v->levels[6].count == 1 && v->levels[0].count == 1);
         const struct table_info *info = &v->levels[6].files[0]->info;
@@ -193,6 +209,24 @@ static void golden__the_manifest_is_read(void)
     }
     tabset_release(&set);
     tmpdir_remove(&t);
+}
+
+static void golden__the_manifest_is_read(void)
+{
+    struct manifest_state s;
+    manifest_check(GOLDEN_DIR "/MANIFEST-000007.hex", &s);
+    EXPECT(s.next_file == 10 && s.last_sequence == 22 && !s.closed);
+}
+
+static void golden__the_closed_manifest_is_read(void)
+{
+    struct manifest_state s;
+    manifest_check(GOLDEN_DIR "/MANIFEST-000007-closed.hex", &s);
+    EXPECT(s.next_file == 13 && s.last_sequence == 30 && s.closed);
+    EXPECT(s.closed_at == 0xe6 && s.size == s.closed_at + WALFMT_FRAG + MANIFEST_CLOSED);
+    EXPECT(s.closing.log == 12 && s.closing.log_size == 112);
+    EXPECT(s.closing.log_epoch == 0x55667788 && s.epoch == 0x11223344);
+    EXPECT(s.snapshot == 0xa2);
 }
 
 static void golden__the_log_is_read(void)
@@ -225,4 +259,6 @@ TAP_MAIN({
     RUN(golden__the_log_is_read);
     RUN(golden__the_manifest_is_written_byte_for_byte);
     RUN(golden__the_manifest_is_read);
+    RUN(golden__a_closed_manifest_is_written_byte_for_byte);
+    RUN(golden__the_closed_manifest_is_read);
 })

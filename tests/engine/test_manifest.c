@@ -75,7 +75,7 @@ static enum status written(struct env *env, uint64_t ends[EDITS + 1])
         if (st == ST_OK) {
             st = manifest_publish(&m, 101, &renamed);
         }
-        manifest_end(&m);
+        manifest_end(&m, NULL);
         manifest_release(&m);
     }
     edit_release(&e);

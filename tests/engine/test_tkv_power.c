@@ -107,6 +107,11 @@ static void crash_check(struct power *p)
         int n = state_check(db, &inner.told);
         diskenv_watch(&env, NULL, NULL);
         EXPECT(tkv_close(db) == TKV_OK);
+        if (choose(&inner.crash, 2) == 0) { /* it goes on with what is there */
+            db = db_open(&env.te.env);
+            EXPECT(db != NULL && state_check(db, &inner.told) == n);
+            EXPECT(db != NULL && tkv_close(db) == TKV_OK);
+        }
         /* decided once: another loss of power changes nothing */
         struct diskenv again;
         after = diskenv_crash(&env, SIMDISK_DROP_ALL, &inner.crash);
@@ -196,7 +201,33 @@ static void fate_take(struct power *p, struct tkv *db)
     env_mutex_unlock(p->real, &p->mutex);
 }
 
-/* Three generations on one disk: closed, and then killed with its page cache left as it was. */
+/* An orderly close, and an opening with nothing to do, in a row: the power may go anywhere in them
+ * too. A failed sync fails the close or the open. */
+static void close_and_look(struct power *p, struct tkv *db, const struct tkv_options *o)
+{
+    for (int i = 0; i < 3 && db != NULL; i++) {
+        int n = read_int(db, "n");
+        enum tkv_status st = tkv_close(db);
+        EXPECT(st == TKV_OK || p->disk->fail_sync > 0);
+        if (st == TKV_OK) {
+            env_mutex_lock(p->real, &p->mutex);
+            p->told.synced = n;
+            env_mutex_unlock(p->real, &p->mutex);
+        }
+        st = tkv_open(o, "db", &db, NULL);
+        EXPECT(st == TKV_OK || p->disk->fail_sync > 0);
+        db = st == TKV_OK ? db : NULL;
+        if (db != NULL) {
+            fate_take(p, db);
+        }
+    }
+    if (db != NULL) {
+        (void)tkv_close(db); /* may fail: a sync may */
+    }
+}
+
+/* Three generations on one disk. Of the odd seeds each is closed; of the others it is killed with
+ * its page cache left as it was. */
 static void power_run(struct env *real, uint64_t seed, long fail_sync, long *boots)
 {
     struct diskenv disk;
@@ -219,6 +250,12 @@ static void power_run(struct env *real, uint64_t seed, long fail_sync, long *boo
         }
         fate_take(&p, db);
         generation(&p, db, g * 20 + 1, g * 20 + 20);
+        if (seed % 2 == 1) {
+            close_and_look(&p, db, &o);
+            EXPECT(disk.te.live == 0);
+            diskenv_watch(&disk, NULL, NULL);
+            continue;
+        }
         diskenv_watch(&disk, NULL, NULL);
         struct simdisk *killed = diskenv_clone(&disk); /* its bytes, dirty ones too */
         (void)tkv_close(db);                           /* may fail: a sync may */

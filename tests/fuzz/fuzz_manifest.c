@@ -108,12 +108,16 @@ static struct reading read_file(struct onefile *f, struct onefile *copy)
         edit_init(&e, &f->te.env);
         CK(version_check(v, NULL));
         CK(state.size <= f->size);
+        CK(!state.closed || state.size == f->size);
+        CK(!state.closed || state.closed_at + WALFMT_FRAG + MANIFEST_CLOSED == state.size);
+        CK(!state.closed || state.closed_at >= state.snapshot);
+        CK(!(state.closed && state.torn));
         r.hash = state_edit(v, &state, &e);
         if (copy != NULL) {
             struct manifest m;
             CK(manifest_init(&m, &copy->te.env, "db", bytewise) == ST_OK);
             CK(manifest_create(&m, NUMBER, &e) == ST_OK);
-            manifest_end(&m);
+            manifest_end(&m, NULL);
             manifest_release(&m);
         }
         edit_release(&e);
