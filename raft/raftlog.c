@@ -131,8 +131,10 @@ static bool repair_fits(const struct raftlog *log, const struct raft_entry *e)
 {
     uint64_t next;
     const struct raftplace *p = raftplaces_find(&log->state.places, e->index, &next);
-    uint64_t term = raftstate_term(&log->state, e->index);
-    return (raftplace_flags(p) & RAFTPLACE_VAGUE) != 0 ? e->term >= term : e->term == term;
+    struct raft_place place = {e->index, e->term};
+    return (raftplace_flags(p) & RAFTPLACE_VAGUE) != 0
+               ? raftstate_repairable(&log->state, &place)
+               : e->term == raftstate_term(&log->state, e->index);
 }
 
 static void configs_free(struct raftlog *log, struct raftstate_config *c)
@@ -229,7 +231,9 @@ static void take_entry(struct raftlog *log, const struct raft_entry *e, bool rep
 {
     struct raft_place place = {e->index, e->term};
     put(log, repair ? RAFTLOGFMT_REPAIR : RAFTLOGFMT_ENTRY, &place, 0, (uint8_t)e->kind, e->data);
-    if (!repair) {
+    if (repair) {
+        raftstate_repair(&log->state, &place);
+    } else {
         raftstate_entry(&log->state, &place);
     }
     if (e->kind == RAFT_CONFIG) {

@@ -220,13 +220,19 @@ static enum status opening_write(struct raftlog *log, struct raftwalk *w)
     return raftlog_sync_group(log, g, true);
 }
 
+/* Whether something in a file that was walked is needed: of the last, all may be written anew. */
+static bool file_counts(const struct raftwalk_file *f, size_t i, size_t to)
+{
+    return f->begun && (i + 1 < to || f->end > RAFTLOGFMT_DATA_AT);
+}
+
 /* Files that hold groups, in order. */
 static enum status files_keep(struct raftlog *log, const struct raftwalk *w, size_t from, size_t to)
 {
     enum status st = ST_OK;
     for (size_t i = from; i < to && st == ST_OK; i++) {
         const struct raftwalk_file *f = &w->files[i];
-        if (!f->begun || f->end == RAFTLOGFMT_DATA_AT) {
+        if (!file_counts(f, i, to)) {
             continue;
         }
         st = raftlog_sync_reserve(log);
@@ -261,7 +267,7 @@ static void files_sweep(struct raftlog *log, const struct raftwalk *w, size_t fr
 {
     for (size_t i = 0; i < w->count; i++) {
         const struct raftwalk_file *f = &w->files[i];
-        bool kept = i >= from && i < to && f->begun && f->end > RAFTLOGFMT_DATA_AT;
+        bool kept = i >= from && i < to && file_counts(f, i, to);
         if (!kept) {
             raftseg_retire(&log->seg, f->number, f->size);
         }

@@ -13,7 +13,8 @@ struct source {
     uint64_t first; /* behind the base */
     uint64_t hi;    /* entries that are wanted end here, */
     uint64_t end;   /* and those at this place, cached ones too */
-    uint64_t term;  /* of the first one wanted */
+    uint64_t want;  /* the first one that is wanted, */
+    uint64_t term;  /* and its term */
     struct raftlog_file file;
     struct raftplace next; /* the place behind, if it is in the same file behind this one; else
                               where is 0 */
@@ -150,7 +151,8 @@ static enum status source_find(struct raftlog *log, uint64_t lo, uint64_t hi, st
     *src = (struct source){.place = *p,
                            .first = log->state.base.index + 1,
                            .hi = end < hi ? end : hi,
-                           .end = next,
+                           .end = next <= log->state.last.index ? next : log->state.last.index + 1,
+                           .want = lo,
                            .term = raftstate_term(&log->state, lo),
                            .file = *f};
     if (next != UINT64_MAX && p[1].segment == p->segment && p[1].where > p->where &&
@@ -259,7 +261,8 @@ static enum status file_read(struct raftlog *log, const struct source *src, uint
 
 /* ---- damage that was not known ---- */
 
-/* Looks for the first entry of this place behind a broken record; rest->where 0: there is none. */
+/* Looks for the first entry of this place behind a broken record, perhaps the one wanted;
+ * rest->where 0: there is none. */
 static void rest_find(struct raftlog *log, const struct source *src, uint64_t bad, uint64_t offset,
                       struct raftlog_batch *b, struct raftplace *rest)
 {
@@ -272,7 +275,8 @@ static void rest_find(struct raftlog *log, const struct source *src, uint64_t ba
     }
     for (uint64_t at = offset + RAFTLOGFMT_ALIGN; raftscan_next(&scan, &at, 1, UINT64_MAX, &r);
          at += RAFTLOGFMT_ALIGN) {
-        if (r.type == RAFTLOGFMT_ENTRY && r.index > bad && r.index < src->end) {
+        if (r.type == RAFTLOGFMT_ENTRY && r.index >= bad && r.index < src->end &&
+            (r.index != src->want || r.term == src->term)) {
             rest->index = r.index;
             rest->where = at;
             return;
@@ -280,27 +284,46 @@ static void rest_find(struct raftlog *log, const struct source *src, uint64_t ba
     }
 }
 
-/* Notes that entries from bad on cannot be read, as far as that goes. */
-static enum status damage_note(struct raftlog *log, const struct source *src, uint64_t bad,
-                               uint64_t offset, struct raftlog_batch *b)
+/* Puts the damage that was met into the places: [bad, hi), or, when only something that is no
+ * live entry is broken, just where reading goes on. With m held; room is reserved. */
+static uint64_t damage_put(struct raftlog *log, const struct source *src, uint64_t bad,
+                           const struct raftplace *rest)
+{
+    struct raftplaces *places = &log->state.places;
+    uint64_t first = log->state.base.index + 1;
+    uint64_t next;
+    (void)raftplaces_find(places, bad, &next);
+    bad = bad > first ? bad : first;
+    if (rest->where > 0 && rest->index <= bad) {
+        raftplaces_set(places, rest, next, NULL);
+        return bad;
+    }
+    struct raftplace damaged = {bad, src->place.segment, RAFTPLACE_DAMAGED};
+    uint64_t hi = rest->where > 0 ? rest->index : src->end;
+    raftplaces_set(places, &damaged, hi, rest->where > 0 ? rest : NULL);
+    return hi;
+}
+
+/* Notes that entries from bad on, which is at most lo, cannot be read, as far as that goes.
+ * ST_AGAIN: lo may be read all the same. */
+static enum status damage_note(struct raftlog *log, const struct source *src, uint64_t lo,
+                               uint64_t bad, uint64_t offset, struct raftlog_batch *b)
 {
     struct raftplace rest;
     uint64_t next;
+    enum status st = ST_AGAIN;
     rest_find(log, src, bad, offset, b, &rest);
     env_mutex_lock(log->env, &log->m);
-    const struct raftplace *p = raftplaces_find(&log->state.places, bad, &next);
-    enum status st = ST_CORRUPT;
-    if (bad <= log->state.base.index || p == NULL || p->segment != src->place.segment ||
-        p->where != src->place.where || bad >= log->stage.from) {
-        st = ST_AGAIN; /* the log is another than it was: look again */
-    } else if (raftplaces_reserve(&log->state.places, log->stage.places + 2) != ST_OK) {
+    const struct raftplace *p = raftplaces_find(&log->state.places, lo, &next);
+    bool same = lo > log->state.base.index && lo < log->stage.from && p != NULL &&
+                p->segment == src->place.segment && p->where == src->place.where;
+    if (same && raftplaces_reserve(&log->state.places, log->stage.places + 2) != ST_OK) {
         st = ST_NOMEM;
-    } else {
-        struct raftplace damaged = {bad, p->segment, RAFTPLACE_DAMAGED};
-        uint64_t hi = rest.where > 0 ? rest.index : next < log->stage.from ? next : log->stage.from;
-        b->bad_lo = bad;
-        b->bad_hi = hi;
-        raftplaces_set(&log->state.places, &damaged, hi, rest.where > 0 ? &rest : NULL);
+    } else if (same) { /* else the log is another than it was */
+        uint64_t hi = damage_put(log, src, bad, &rest);
+        b->bad_lo = bad > log->state.base.index ? bad : log->state.base.index + 1;
+        b->bad_hi = hi < log->stage.from ? hi : log->stage.from;
+        st = lo < hi ? ST_CORRUPT : ST_AGAIN;
     }
     env_mutex_unlock(log->env, &log->m);
     return st;
@@ -349,7 +372,7 @@ enum status raftlog_read(struct raftlog *log, uint64_t lo, uint64_t hi, size_t m
         if (batch->count > 0 && st != ST_NOMEM) {
             st = ST_OK; /* what is wrong behind them is met next time */
         } else if (st == ST_CORRUPT || st == ST_NOENT) {
-            st = damage_note(log, &src, bad, offset, batch);
+            st = damage_note(log, &src, lo, bad, offset, batch);
         }
     } while (st == ST_AGAIN);
     if (st == ST_OK) {

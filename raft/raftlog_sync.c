@@ -40,15 +40,17 @@ static enum status switch_segment(struct raftlog *log, const struct raftstage_gr
 }
 
 /* A damaged entry was written again: it lies there. */
-static void place_repair(struct raftplaces *places, const struct raftplace *place)
+static void place_repair(struct raftlog *log, const struct raftplace *place)
 {
+    struct raftplaces *places = &log->state.places;
     uint64_t next;
     const struct raftplace *old = raftplaces_find(places, place->index, &next);
     if (old == NULL || (raftplace_flags(old) & RAFTPLACE_DAMAGED) == 0) {
         return; /* gone since, or healed */
     }
     struct raftplace rest = *old;
-    raftplaces_set(places, place, place->index + 1, next > place->index + 1 ? &rest : NULL);
+    bool more = next > place->index + 1 && log->state.last.index > place->index;
+    raftplaces_set(places, place, place->index + 1, more ? &rest : NULL);
 }
 
 /* Whether an entry just follows those of the last place, near enough to need none of its own. */
@@ -72,7 +74,7 @@ static void places_take(struct raftlog *log, const struct raftstage_group *g)
             continue;
         }
         if (seg->repairs[i]) {
-            place_repair(&log->state.places, place);
+            place_repair(log, place);
         } else if (i > 0 || !place_spared(log, place)) {
             raftplaces_add(&log->state.places, place);
         }

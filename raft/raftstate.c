@@ -96,7 +96,10 @@ void raftstate_entry(struct raftstate *s, const struct raft_place *place)
 void raftstate_config(struct raftstate *s, struct raftstate_config *c)
 {
     struct raftstate_config **at = &s->configs;
-    CK(c->place.index > s->snapshot.index);
+    if (c->place.index <= s->snapshot.index) {
+        env_release(s->env, c);
+        return;
+    }
     CK(c->place.index <= s->last.index);
     while (*at != NULL && (*at)->place.index > c->place.index) {
         at = &(*at)->older;
@@ -193,9 +196,9 @@ void raftstate_compact(struct raftstate *s, const struct raft_place *place)
 }
 
 /* The run that index, in (base, last], is in. */
-static const struct raft_run *run_of(const struct raftstate *s, uint64_t index)
+static struct raft_run *run_of(const struct raftstate *s, uint64_t index)
 {
-    const struct raft_run *runs = s->runs + s->run_head;
+    struct raft_run *runs = s->runs + s->run_head;
     size_t lo = 0;
     size_t hi = s->run_count;
     while (lo < hi) {
@@ -220,6 +223,38 @@ uint64_t raftstate_term(const struct raftstate *s, uint64_t index)
 uint64_t raftstate_run(const struct raftstate *s, uint64_t index)
 {
     return index <= s->base.index ? index : run_of(s, index)->first;
+}
+
+bool raftstate_repairable(const struct raftstate *s, const struct raft_place *place)
+{
+    const struct raft_run *run = run_of(s, place->index);
+    const struct raft_run *end = s->runs + s->run_head + s->run_count;
+    return place->term >= run->term && place->term <= (run + 1 < end ? run[1].term : run->term);
+}
+
+void raftstate_repair(struct raftstate *s, const struct raft_place *place)
+{
+    struct raft_run *run = run_of(s, place->index);
+    struct raft_run *end = s->runs + s->run_head + s->run_count;
+    if (place->term <= run->term) {
+        return;
+    }
+    CK(raftstate_repairable(s, place));
+    if (run + 1 < end && run[1].term <= place->term) {
+        run[1].first = place->index; /* entries behind are of that term at least */
+    } else if (run->first == place->index) {
+        run->term = place->term;
+    } else {
+        CK(s->run_head + s->run_count < s->run_cap);
+        memmove(run + 2, run + 1, (size_t)(end - run - 1) * sizeof *run);
+        run[1] = (struct raft_run){place->index, place->term};
+        s->run_count++;
+    }
+    if (run + 1 < s->runs + s->run_head + s->run_count && run->first == run[1].first) {
+        memmove(run, run + 1,
+                (size_t)(s->runs + s->run_head + s->run_count - run - 1) * sizeof *run);
+        s->run_count--;
+    }
 }
 
 void raftstate_tell(const struct raftstate *s, struct raftlogfmt_block *b)

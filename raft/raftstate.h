@@ -53,7 +53,12 @@ struct raftstate_config *raftstate_config_new(struct env *env, const struct raft
 
 /* The entry behind the last one. One reserved run. */
 void raftstate_entry(struct raftstate *s, const struct raft_place *place);
-/* An entry of the log is a configuration, maybe one whose content was lost; takes c. */
+/* Whether a damaged entry, whose term may be a lower bound, can have had this one. */
+bool raftstate_repairable(const struct raftstate *s, const struct raft_place *place);
+/* A damaged entry whose term may have been a lower bound has this one. One reserved run. */
+void raftstate_repair(struct raftstate *s, const struct raft_place *place);
+/* An entry of the log is a configuration, maybe one whose content was lost; takes c,
+ * or frees it when the snapshot covers it. */
 void raftstate_config(struct raftstate *s, struct raftstate_config *c);
 /* Entries from index on go, in the group of that sequence. */
 void raftstate_truncate(struct raftstate *s, uint64_t from, uint64_t sequence);

@@ -259,6 +259,22 @@ static void conform_snapshot(struct raftwalk_step *s, const struct raftlogfmt_in
     }
 }
 
+/* The snapshot mark and where the log begins are what the info says, and the latest configuration
+ * what the block does. */
+static void conform_ends(struct raftwalk_step *s, const struct raftlogfmt_info *i,
+                         const struct raftlogfmt_block *b)
+{
+    const struct raftstate *state = &s->walk->log->state;
+    conform_snapshot(s, i, b, false);
+    if (s->st == ST_OK && i->base.index <= state->snapshot.index) {
+        (void)raftwalk_step_compact(s, &i->base); /* it fits */
+    }
+    if (b != NULL && b->info.config_index <= state->last.index) {
+        struct raft_place place = {b->info.config_index, b->config_term};
+        raftwalk_step_config(s, &place, b->config);
+    }
+}
+
 /* The groups up to a point are missing or broken, and this is what the log was then: `last`, with
  * truncations down to `cut`. Entries found in [from, to), of groups [lo, hi], are kept. */
 struct conform {
@@ -271,12 +287,13 @@ struct conform {
     uint64_t to;
     uint64_t lo;
     uint64_t hi;
+    bool exact; /* info is about this very point; else about one behind it */
 };
 
 static void conform(struct raftwalk_step *s, const struct conform *c)
 {
     struct raftstate *state = &s->walk->log->state;
-    if (c->info->snapshot.index <= c->last.index) {
+    if (c->exact && c->info->snapshot.index <= c->last.index) {
         conform_snapshot(s, c->info, c->block, true);
     }
     uint64_t cut = c->cut < c->last.index + 1 ? c->cut : c->last.index + 1;
@@ -288,13 +305,8 @@ static void conform(struct raftwalk_step *s, const struct conform *c)
         bool look = c->cut == UINT64_MAX;
         raftwalk_step_lose(s, &c->last, c->run, look ? c->from : 0, look ? c->to : 0, c->lo, c->hi);
     }
-    conform_snapshot(s, c->info, c->block, false);
-    if (s->st == ST_OK && c->info->base.index <= state->snapshot.index) {
-        (void)raftwalk_step_compact(s, &c->info->base); /* it fits */
-    }
-    if (c->block != NULL && c->block->info.config_index <= state->last.index) {
-        struct raft_place place = {c->block->info.config_index, c->block->config_term};
-        raftwalk_step_config(s, &place, c->block->config);
+    if (c->exact) {
+        conform_ends(s, c->info, c->block);
     }
     if (state->cut_sequence < c->info->cut_sequence && c->info->cut_sequence <= s->sequence) {
         state->cut_sequence = c->info->cut_sequence;
@@ -321,7 +333,8 @@ static enum status gap(struct raftwalk *w, const struct raftlogfmt_info *info,
                         .from = from,
                         .to = to,
                         .lo = w->sequence + 1,
-                        .hi = sequence - 1};
+                        .hi = sequence - 1,
+                        .exact = block != NULL && block->kind == RAFTLOGFMT_HEADER};
     conform(&s, &c);
     w->sequence = sequence - 1;
     w->chained = false;
@@ -344,7 +357,8 @@ static void broken_apply(struct raftwalk_step *s, const struct raftwalk_group *g
                         .from = g->offset,
                         .to = g->end,
                         .lo = g->sequence,
-                        .hi = g->sequence};
+                        .hi = g->sequence,
+                        .exact = true};
     s->doubt = g->how == RAFTWALK_DOUBT;
     conform(s, &c);
 }
@@ -372,6 +386,7 @@ static enum status group_apply(struct raftwalk *w, const struct raftwalk_group *
     if (g->how != RAFTWALK_WHOLE || !whole_apply(&s, g)) {
         broken_apply(&s, g);
     }
+    conform_ends(&s, &g->info, g->block); /* a mark may have been in a group that is missing */
     if (g->info.hard.term >= state->hard.term) {
         state->hard = g->info.hard;
     }
@@ -459,13 +474,10 @@ static enum status begin(struct raftwalk *w, const struct raftlogfmt_info *i,
     if (i->before.index > i->base.index) {
         raftwalk_step_lose(&s, &i->before, i->before_run, 0, 0, 1, 0);
     }
-    if (s.st == ST_OK && i->snapshot.index <= state->last.index) {
-        (void)raftwalk_step_snapshot(&s, &i->snapshot, b != NULL ? b->snapshot : slice_of(NULL, 0),
-                                     true); /* it fits */
-    }
-    if (b != NULL && i->config_index <= state->last.index) {
-        struct raft_place place = {i->config_index, b->config_term};
-        raftwalk_step_config(&s, &place, b->config);
+    if (b != NULL && b->kind == RAFTLOGFMT_HEADER) {
+        state->snapshot_size = b->snapshot.size;
+        memcpy(state->snapshot_config, b->snapshot.data, b->snapshot.size);
+        conform_ends(&s, i, b);
     }
     return s.st;
 }
@@ -589,6 +601,23 @@ static enum status file_meet(struct raftwalk *w, const struct raftwalk_file *f)
     return ST_OK;
 }
 
+/* Configurations whose own record is damaged are told by identities and headers too. */
+static enum status configs_heal(struct raftwalk *w, const struct raftlogfmt_block *b)
+{
+    struct raftstate *state = &w->log->state;
+    struct raftwalk_step s = {.walk = w};
+    const struct raft_place *snapshot = &b->info.snapshot;
+    if (state->snapshot_size == 0 && snapshot->index == state->snapshot.index) {
+        (void)raftwalk_step_snapshot(&s, snapshot, b->snapshot, true); /* where it is: it fits */
+    }
+    if (b->kind == RAFTLOGFMT_IDENTITY && b->sequence == w->sequence &&
+        b->info.config_index <= state->last.index) {
+        struct raft_place place = {b->info.config_index, b->config_term};
+        raftwalk_step_config(&s, &place, b->config);
+    }
+    return s.st;
+}
+
 static enum status file_walk(struct raftwalk *w, struct raftwalk_file *f,
                              const struct raftwalk_file *next)
 {
@@ -610,6 +639,12 @@ static enum status file_walk(struct raftwalk *w, struct raftwalk_file *f,
         st = identity_take(w, f, at);
         if (w->torn == 0 && w->pending.how == RAFTWALK_WHOLE) {
             torn_measure(w, at);
+        }
+        if (st == ST_OK && f->slotted) {
+            st = configs_heal(w, &f->slot);
+        }
+        if (st == ST_OK && f->headed) {
+            st = configs_heal(w, &f->head);
         }
         return st;
     }

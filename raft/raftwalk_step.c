@@ -101,23 +101,28 @@ static bool step_repair(struct raftwalk_step *s, const struct raftlogfmt_record 
     struct raftstate *state = state_of(s);
     uint64_t next;
     const struct raftplace *old = raftplaces_find(&state->places, r->index, &next);
+    struct raft_place place = {r->index, r->term};
     if (!entry_good(r)) {
         return false;
     }
     bool wanted = r->index > state->base.index && r->index <= state->last.index && old != NULL &&
                   (raftplace_flags(old) & RAFTPLACE_DAMAGED) != 0;
+    if (wanted && !raftstate_repairable(state, &place)) {
+        return false;
+    }
     if (!wanted || !ready(s, r->size)) {
         return true; /* gone since, or it was never damaged for good */
     }
-    struct raft_place place = {r->index, r->term};
     struct slice data = slice_of(r->payload, r->size);
     put(s, RAFTLOGFMT_REPAIR, &place, 0, r->kind, data);
+    raftstate_repair(state, &place);
     if (!s->walk->restaging) {
         struct raftplace p = {r->index, s->walk->file->number, offset};
         old = raftplaces_find(&state->places, r->index,
                               &next); /* room was made: they may lie elsewhere */
         struct raftplace rest = *old;
-        raftplaces_set(&state->places, &p, r->index + 1, next > r->index + 1 ? &rest : NULL);
+        bool more = next > r->index + 1 && state->last.index > r->index;
+        raftplaces_set(&state->places, &p, r->index + 1, more ? &rest : NULL);
     }
     if (r->kind == RAFT_CONFIG) {
         config_enter(s, &place, data);
@@ -179,11 +184,13 @@ void raftwalk_step_lose(struct raftwalk_step *s, const struct raft_place *last, 
         if (r.type == RAFTLOGFMT_ENTRY && entry_good(&r) && r.index > at->index &&
             r.index <= last->index && r.term >= at->term && r.term <= last->term) {
             lose_upto(s, r.index - 1, r.term, r.index);
+            s->walk->next = 0;             /* what is between it and the one before may be broken */
             (void)step_entry(s, &r, from); /* it fits: that was looked at */
             from += RAFTLOGFMT_RECORD;
         }
         from += RAFTLOGFMT_ALIGN;
     }
+    s->walk->next = 0;
     lose_upto(s, last->index, last->term, run > 0 && run <= last->index ? run : last->index);
 }
 
@@ -234,12 +241,11 @@ bool raftwalk_step_compact(struct raftwalk_step *s, const struct raft_place *pla
         return false;
     }
     if (place->index > state->base.index && ready(s, 0)) {
-        uint64_t least = raftstate_term(state, place->index);
-        uint64_t most =
-            place->index < state->last.index ? raftstate_term(state, place->index + 1) : least;
-        bool good =
-            place->term >= least && place->term <= most; /* it may be lost: then this says */
-        struct raft_place base = {place->index, good ? place->term : least};
+        struct raft_place base = {place->index, raftstate_term(state, place->index)};
+        if (raftstate_repairable(state, place)) { /* the entry may be lost: then this is its term */
+            raftstate_repair(state, place);
+            base = *place;
+        }
         put(s, RAFTLOGFMT_COMPACT, &base, 0, 0, slice_of(NULL, 0));
         raftstate_compact(state, &base);
     }
