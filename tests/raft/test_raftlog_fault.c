@@ -133,6 +133,7 @@ static void raftlog__each_failing_write_is_made_up_for(void)
         x.rule.calls = INJECT_WRITE | INJECT_OPEN | INJECT_ALLOCATE | INJECT_RENAME | INJECT_REMOVE;
         x.rule.with = n % 2 == 0 ? ST_IO : ST_NOSPC;
         x.rule.how = n % 3 == 0 ? INJECT_TEAR : INJECT_FAIL;
+        x.rule.seen = 0;
         x.rule.at = n;
         (void)life(&x, x.rule.with);
         bool more = x.rule.seen > n;
@@ -164,6 +165,7 @@ static void raftlog__a_failed_sync_breaks_it_for_good(void)
         scene_begin(&x);
         EXPECT(scene_open(&x) == ST_OK);
         x.rule.calls = n % 4 == 3 ? INJECT_DIRSYNC : INJECT_SYNC;
+        x.rule.seen = 0;
         x.rule.at = n % 4 == 3 ? n / 4 : n;
         for (int i = 0; i < 200 && st == ST_OK; i++) {
             st = logmodel_append(&x.m, x.log, 1, 1, 700);
