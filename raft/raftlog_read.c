@@ -222,17 +222,16 @@ static enum status record_read(struct raftlog *log, const struct source *src, ui
 
 /* Entries [lo, src->hi) into the batch; *bad is the first that cannot be read, at *offset. */
 static enum status file_read(struct raftlog *log, const struct source *src, uint64_t lo,
-                             size_t max_bytes, struct raftlog_batch *b, uint64_t *bad,
-                             uint64_t *offset)
+                             size_t max_bytes, struct raftlog_batch *b, struct raftscan *scan,
+                             uint64_t *bad, uint64_t *offset)
 {
-    struct raftscan scan = {.size = 0};
     enum status st = ST_OK;
     uint64_t index = src->place.index;
     *offset = raftplace_offset(&src->place);
     while (index < src->hi) {
         struct raftlogfmt_record r;
         *bad = index;
-        st = record_read(log, src, *offset, b, &scan, &r);
+        st = record_read(log, src, *offset, b, scan, &r);
         if (st != ST_OK) {
             return st;
         }
@@ -352,29 +351,43 @@ static enum status look(struct raftlog *log, uint64_t lo, uint64_t hi, size_t ma
     return st;
 }
 
+/* Reads on from lo: entries of one place, or from memory. */
+static enum status read_some(struct raftlog *log, uint64_t lo, uint64_t hi, size_t max_bytes,
+                             struct raftlog_batch *b, struct raftscan *scan)
+{
+    struct source src;
+    uint64_t bad = lo;
+    uint64_t offset = 0;
+    size_t before = b->count;
+    enum status st = look(log, lo, hi, max_bytes, false, b, &src);
+    if (st != ST_OK || src.hi == 0) {
+        return st;
+    }
+    scan->size = b->fd >= 0 && b->segment == src.file.number ? scan->size : 0;
+    st = source_open(log, &src, b);
+    if (st == ST_OK) {
+        st = file_read(log, &src, lo, max_bytes, b, scan, &bad, &offset);
+    }
+    if (b->count > before && st != ST_NOMEM) {
+        return ST_OK; /* what is wrong behind them is met next time */
+    }
+    scan->size = 0; /* looking for the rest uses the window */
+    return st == ST_CORRUPT || st == ST_NOENT ? damage_note(log, &src, lo, bad, offset, b) : st;
+}
+
 enum status raftlog_read(struct raftlog *log, uint64_t lo, uint64_t hi, size_t max_bytes,
                          struct raftlog_batch *batch)
 {
+    struct raftscan scan = {.size = 0};
+    size_t before;
     enum status st;
+    batch_begin(batch, log->env);
     do {
-        struct source src;
-        uint64_t bad = lo;
-        uint64_t offset = 0;
-        batch_begin(batch, log->env);
-        st = look(log, lo, hi, max_bytes, false, batch, &src);
-        if (st != ST_OK || src.hi == 0) {
-            break;
-        }
-        st = source_open(log, &src, batch);
-        if (st == ST_OK) {
-            st = file_read(log, &src, lo, max_bytes, batch, &bad, &offset);
-        }
-        if (batch->count > 0 && st != ST_NOMEM) {
-            st = ST_OK; /* what is wrong behind them is met next time */
-        } else if (st == ST_CORRUPT || st == ST_NOENT) {
-            st = damage_note(log, &src, lo, bad, offset, batch);
-        }
-    } while (st == ST_AGAIN);
+        before = batch->count;
+        st = read_some(log, lo + before, hi, max_bytes, batch, &scan);
+    } while (st == ST_AGAIN || (st == ST_OK && batch->count > before && lo + batch->count < hi &&
+                                batch->bytes < max_bytes));
+    st = batch->count > 0 && st != ST_NOMEM ? ST_OK : st;
     if (st == ST_OK) {
         batch_end(batch);
     }
