@@ -19,7 +19,7 @@ static uint64_t epoch_random(struct env *e)
 }
 
 /* Writes the example: a vote, two entries, a truncation and what replaced one. */
-static void example_write(struct env *env)
+static void example_write(struct env *env, const char *second)
 {
     struct raftlog_options o = {.segment_bytes = SIZE};
     struct raftlog_identity identity = {1, 2, 3, 4};
@@ -28,7 +28,7 @@ static void example_write(struct env *env)
     struct raft_hard hard = {1, 2};
     struct raft_hard later = {2, 0};
     struct raft_entry two[] = {{1, 1, RAFT_NOOP, slice_of(NULL, 0)},
-                               {2, 1, RAFT_COMMAND, slice_text("put a 1")}};
+                               {2, 1, RAFT_COMMAND, slice_text(second)}};
     struct raft_entry again = {2, 2, RAFT_COMMAND, slice_text("put b 22")};
     struct raftlog_write w = {.seq = 1, .hard = &hard, .entries = two, .count = 2};
     uint64_t durable = 0;
@@ -40,6 +40,18 @@ static void example_write(struct env *env)
     EXPECT(raftlog_append(log, &w) == ST_OK && raftlog_sync(log, &durable) == ST_OK);
     EXPECT(durable == 2);
     raftlog_close(log);
+}
+
+/* The segment of the example, whose epoch is always the same. */
+static char *example_bytes(struct tmpdir *t, const char *second, size_t *size)
+{
+    struct env_vt vt = *t->env->vt;
+    const struct env_vt *real = t->env->vt;
+    vt.random_u64 = epoch_random;
+    t->env->vt = &vt;
+    example_write(t->env, second);
+    t->env->vt = real;
+    return tmpdir_read(t, "log/raft-000002.log", size);
 }
 
 static void lines_print(const unsigned char *p)
@@ -77,13 +89,7 @@ static void raftlog__writes_the_golden_segment(void)
     struct tmpdir t;
     size_t size = 0;
     tmpdir_make(&t);
-    struct env_vt vt = *t.env->vt;
-    const struct env_vt *real = t.env->vt;
-    vt.random_u64 = epoch_random;
-    t.env->vt = &vt;
-    example_write(t.env);
-    t.env->vt = real;
-    char *bytes = tmpdir_read(&t, "log/raft-000002.log", &size);
+    char *bytes = example_bytes(&t, "put a 1", &size);
     EXPECT(size == SIZE);
     if (getenv("RAFTLOG_GOLDEN_WRITE") != NULL) {
         lines_print((const unsigned char *)bytes);
@@ -117,6 +123,32 @@ static void raftlog__reads_the_golden_segment(void)
     }
     raftlog_batch_release(&b);
     raftlog_close(log);
+    tmpdir_clear(&t, "log");
+    tmpdir_remove(&t);
+}
+
+/* A group of another history, right in itself: the chain tells. */
+static void raftlog__a_group_of_another_history_is_damage(void)
+{
+    static unsigned char golden[SIZE];
+    struct tmpdir t;
+    struct raftlog *log = NULL;
+    struct raftlog_options o = {.segment_bytes = SIZE};
+    size_t size = 0;
+    tmpdir_make(&t);
+    char *other = example_bytes(&t, "put a 2", &size);
+    EXPECT(golden_read(golden) && size == SIZE);
+    memcpy(golden + 0x4200, other + 0x4200, 0x200);
+    tmpdir_clear(&t, "log");
+    EXPECT(env_dir_make(t.env, "log") == ST_OK);
+    tmpdir_write(&t, "log/raft-000002.log", golden, SIZE);
+    EXPECT(raftlog_open(t.env, "log", &o, &log, NULL) == ST_OK);
+    if (log != NULL) {
+        EXPECT(raftlog_start(log)->last.index == 2 && raftlog_start(log)->fault_count == 1);
+        EXPECT(raftlog_start(log)->hard.term == 2);
+    }
+    raftlog_close(log);
+    free(other);
     tmpdir_clear(&t, "log");
     tmpdir_remove(&t);
 }
@@ -157,5 +189,6 @@ static void raftlogdump__tells_records_and_damage(void)
 TAP_MAIN({
     RUN(raftlog__writes_the_golden_segment);
     RUN(raftlog__reads_the_golden_segment);
+    RUN(raftlog__a_group_of_another_history_is_damage);
     RUN(raftlogdump__tells_records_and_damage);
 })
