@@ -109,7 +109,11 @@ void soup_compact(struct soup *s, uint64_t id, uint64_t index)
     }
     for (uint64_t i = n->base.place.index + 1; i <= index; i++) {
         const struct soup_entry *e = log_at(&n->disk, i);
-        if (e != NULL && e->item.kind == RAFT_CONFIG) {
+        if (e == NULL) {
+            soup_wrong(s, "node %llu has applied %llu, its disk does not have it", U(id), U(i));
+            return;
+        }
+        if (e->item.kind == RAFT_CONFIG) {
             n->base.config = *e->item.config;
             n->base.config_index = i;
         }
