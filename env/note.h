@@ -41,6 +41,11 @@ enum note_kind {
      * number on that connection, from 1, c: 1 when it wrote. The order of these notes is the order
      * of execution. */
     NOTE_EXECUTED,
+    /* node: an entry of the replicated log was executed. a: its index, b: its term, c: the digest
+     * of all effects up to it, which is the same on every node. */
+    NOTE_APPLIED,
+    /* node: its role in the group changed. a: term, b: enum raft_state, c: the leader, or 0. */
+    NOTE_ROLE,
 };
 
 #endif

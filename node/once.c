@@ -275,7 +275,6 @@ enum status once_open(struct once *o, uint64_t most, uint64_t *session)
     enum status st = once_count(o, &count);
     while (st == ST_OK && count > 0 && count >= most) {
         struct once_request oldest = {0};
-        ENV_PROBE(o->view->env, "once: a session is evicted");
         st = oldest_find(o, &oldest);
         if (st == ST_OK) {
             st = session_remove(o, &oldest);

@@ -201,6 +201,8 @@ static void on_note(void *arg, struct proc *p, const struct env_note *n)
         execorder_executed(&c->order, n->a, n->b, n->c != 0);
         break;
     case NOTE_REPLAYED:
+    case NOTE_APPLIED: /* of a group: nobody here is in one */
+    case NOTE_ROLE:
     case NOTE_RESUMED:
     case NOTE_NONE:
         break;

@@ -1,0 +1,709 @@
+/* replica.c - see replica.h: its beginning and end, and its threads. */
+#include "node/replica.h"
+
+#include "base/ck.h"
+#include "node/confcode.h"
+#include "node/replica_int.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#define TRY_AGAIN_NS (20 * REPLICA_MS)
+
+/* ---- options ---- */
+
+static enum status dirs_make(char db[ENV_PATH_MAX], char log[ENV_PATH_MAX], const char *dir)
+{
+    int a = snprintf(db, ENV_PATH_MAX, "%s/db", dir);
+    int b = snprintf(log, ENV_PATH_MAX, "%s/raft", dir);
+    return a > 0 && b > 0 && b < ENV_PATH_MAX ? ST_OK : ST_NAMETOOLONG;
+}
+
+static void defaults(struct replica_options *o)
+{
+    uint64_t warm = o->raft.warm_bytes != 0 ? o->raft.warm_bytes : 64u << 20;
+    o->reply_max = o->reply_max != 0 ? o->reply_max : 64u << 20;
+    o->envelope_bytes = o->envelope_bytes != 0 ? o->envelope_bytes : 256u << 10;
+    o->proposals = o->proposals != 0 ? o->proposals : 256;
+    o->inbox_bytes = o->inbox_bytes != 0 ? o->inbox_bytes : 64u << 20;
+    o->raft.election = o->raft.election != 0 ? o->raft.election : 1000 * REPLICA_MS;
+    /* Payloads that the core counts on are in the log's memory. */
+    o->log.cache_bytes = o->log.cache_bytes != 0 ? o->log.cache_bytes : warm + (8u << 20);
+}
+
+enum status replica_create(struct env *env, const struct replica_options *o,
+                           const struct raftlog_identity *identity,
+                           const struct raft_config *config, struct err *err)
+{
+    char db[ENV_PATH_MAX];
+    char log[ENV_PATH_MAX];
+    char bytes[CONFCODE_MAX];
+    enum status st = dirs_make(db, log, o->dir);
+    if (st != ST_OK) {
+        return err_status(err, st, "path of the log");
+    }
+    struct raftlog_snapshot first = {.config = slice_of(bytes, confcode_write(config, bytes))};
+    return raftlog_create(env, log, &o->log, identity, &first, err);
+}
+
+/* ---- what recovery found ---- */
+
+/* The configurations that the core starts with. */
+struct found {
+    struct raft_config config;
+    uint64_t config_index;
+    struct raft_config before;
+    uint64_t before_index;
+};
+
+static enum status found_take(struct found *f, struct slice bytes, uint64_t index)
+{
+    f->before = f->config;
+    f->before_index = f->config_index;
+    f->config_index = index;
+    return confcode_read(bytes, &f->config);
+}
+
+static enum status configs_find(const struct raftlog_start *s, struct found *f, struct err *err)
+{
+    enum status st = found_take(f, s->snapshot.config, s->snapshot.place.index);
+    for (size_t i = 0; st == ST_OK && i < s->config_count; i++) {
+        st = s->configs[i].data.data == NULL
+                 ? ST_CORRUPT
+                 : found_take(f, s->configs[i].data, s->configs[i].place.index);
+    }
+    return st == ST_OK ? st : err_status(err, st, "reading the group's configuration");
+}
+
+static enum status places_check(const struct replica *r, const struct raftlog_start *s,
+                                struct err *err)
+{
+    uint64_t applied = r->sm.applied.place.index;
+    if (s->hard_lost) {
+        err_set(err, "the term and vote of this node are lost: it has to join again");
+        return ST_CORRUPT;
+    }
+    if (applied < s->base.index || applied > s->last.index) {
+        err_set(err, "the database has applied %" PRIu64 ", the log holds %" PRIu64 " to %" PRIu64,
+                applied, s->base.index + 1, s->last.index);
+        return ST_CORRUPT;
+    }
+    return ST_OK;
+}
+
+static enum status core_make(struct replica *r, const struct raftlog_start *s, struct err *err)
+{
+    struct raft_options *o = &r->o.raft;
+    uint64_t runs = 2 * (uint64_t)s->run_count;
+    o->cluster = s->identity.cluster;
+    o->self = s->identity.node;
+    o->incarnation = s->identity.incarnation;
+    o->seed = env_random_u64(r->env);
+    o->runs = o->runs != 0 ? o->runs : 1024;
+    o->runs = runs > o->runs ? (uint32_t)runs : o->runs;
+    size_t size = raft_size(o);
+    if (size == 0) {
+        return err_status(err, ST_INVAL, "options of consensus");
+    }
+    void *memory = env_alloc(r->env, size);
+    if (memory == NULL) {
+        return err_status(err, ST_NOMEM, "starting consensus");
+    }
+    r->core = raft_init(memory, o);
+    CK(r->core != NULL); /* its size was not 0 */
+    r->out.cap = raft_actions_max(r->core);
+    r->out.actions = env_alloc(r->env, r->out.cap * sizeof *r->out.actions);
+    return r->out.actions != NULL ? ST_OK : err_status(err, ST_NOMEM, "starting consensus");
+}
+
+static enum status core_start(struct replica *r, const struct raftlog_start *s,
+                              const struct found *f, struct err *err)
+{
+    struct raft_start start = {.hard = s->hard,
+                               .base = s->base,
+                               .last = s->last.index,
+                               .runs = s->runs,
+                               .run_count = (uint32_t)s->run_count,
+                               .applied = r->sm.applied.place.index,
+                               .config = &f->config,
+                               .config_index = f->config_index};
+    if (f->before.count > 0) {
+        start.before = &f->before;
+        start.before_index = f->before_index;
+    }
+    r->now = env_clock_mono(r->env);
+    r->apply_to = start.applied + 1;
+    struct raft_event e = {.type = RAFT_EV_START, .now = r->now, .start = &start};
+    enum status st = raft_step(r->core, &e, &r->out);
+    r->deadline = r->out.deadline;
+    return st == ST_OK ? st : err_status(err, st, "starting consensus");
+}
+
+/* ---- opening ---- */
+
+static enum status db_open(struct replica *r, struct err *err)
+{
+    struct tkv_options o;
+    struct tkv_error error = {.text = ""};
+    tkv_options_init(&o);
+    if (r->o.engine != NULL) {
+        o = *r->o.engine;
+    }
+    o.env = r->env;
+    o.log = false;
+    enum status st = view_status(tkv_open(&o, r->db_dir, &r->db, &error));
+    if (st != ST_OK) {
+        r->db = NULL;
+        err_set(err, "%s", error.text[0] != '\0' ? error.text : status_text(st));
+    }
+    return st;
+}
+
+static enum status parts_open(struct replica *r, struct err *err)
+{
+    struct found f = {.config_index = 0};
+    enum status st = raftlog_open(r->env, r->log_dir, &r->o.log, &r->log, err);
+    if (st != ST_OK) {
+        r->log = NULL;
+        return st;
+    }
+    const struct raftlog_start *s = raftlog_start(r->log);
+    st = db_open(r, err);
+    if (st == ST_OK) {
+        st = statemachine_open(&r->sm, r->env, r->db, err);
+    }
+    if (st == ST_OK) {
+        st = places_check(r, s, err);
+    }
+    if (st == ST_OK) {
+        st = configs_find(s, &f, err);
+    }
+    if (st == ST_OK) {
+        st = core_make(r, s, err);
+    }
+    if (st == ST_OK) {
+        st = core_start(r, s, &f, err);
+    }
+    if (st == ST_OK && replica_ask_init(r) != ST_OK) {
+        st = err_status(err, ST_NOMEM, "starting");
+    }
+    return st;
+}
+
+enum status replica_open(struct env *env, const struct replica_options *o, struct replica **out,
+                         struct err *err)
+{
+    struct replica *r = mem_zalloc(&env->mem, sizeof *r);
+    if (r == NULL) {
+        return err_status(err, ST_NOMEM, "starting");
+    }
+    r->env = env;
+    r->o = *o;
+    defaults(&r->o);
+    CK((r->o.proposals & (r->o.proposals - 1)) == 0);
+    list_init(&r->inbox);
+    list_init(&r->submitted);
+    list_init(&r->held);
+    list_init(&r->waiting);
+    list_init(&r->asking);
+    env_mutex_init(env, &r->mutex);
+    env_cond_init(env, &r->work);
+    env_cond_init(env, &r->disk);
+    env_cond_init(env, &r->old);
+    r->life = env_random_u64(env);
+    enum status st = dirs_make(r->db_dir, r->log_dir, o->dir);
+    st = st == ST_OK ? parts_open(r, err) : err_status(err, st, "path of the database");
+    if (st != ST_OK) {
+        enum status closed = replica_close(r);
+        (void)closed; /* the first failure counts */
+        return st;
+    }
+    *out = r;
+    return ST_OK;
+}
+
+static void messages_free(struct replica *r, struct list *messages)
+{
+    while (!list_empty(messages)) {
+        struct replicamsg *m = LIST_ENTRY(messages->next, struct replicamsg, link);
+        list_remove(&m->link);
+        replicamsg_free(&r->env->mem, m);
+    }
+}
+
+enum status replica_close(struct replica *r)
+{
+    if (r == NULL) {
+        return ST_OK;
+    }
+    CK(!r->running);
+    CK(list_empty(&r->submitted));
+    messages_free(r, &r->inbox);
+    messages_free(r, &r->held);
+    for (uint32_t i = 0; i < RAFT_MEMBERS_MAX; i++) {
+        raftlog_batch_release(&r->fetches[i].batch);
+    }
+    raftlog_batch_release(&r->apply_batch);
+    raftlog_batch_release(&r->send_batch);
+    replica_ask_release(r);
+    env_release(r->env, r->scratch);
+    env_release(r->env, r->out.actions);
+    env_release(r->env, r->core);
+    statemachine_release(&r->sm);
+    enum status st = r->db != NULL ? view_status(tkv_close(r->db)) : ST_OK;
+    raftlog_close(r->log);
+    env_cond_release(r->env, &r->old);
+    env_cond_release(r->env, &r->disk);
+    env_cond_release(r->env, &r->work);
+    env_mutex_release(r->env, &r->mutex);
+    env_release(r->env, r);
+    return st;
+}
+
+/* ---- the log writer ---- */
+
+/* One group to the disk, and the news of it. False: it will not go on. */
+static bool log_sync(struct replica *r)
+{
+    struct raftlog_stats stats;
+    uint64_t seq = 0;
+    enum status st = raftlog_sync(r->log, &seq);
+    raftlog_stats(r->log, &stats);
+    ENV_YIELD(r->env, "replica: between the log's sync and its news");
+    env_mutex_lock(r->env, &r->mutex);
+    r->durable = st == ST_OK && seq > r->durable ? seq : r->durable;
+    r->disk_st = stats.broken ? ST_IO : ST_OK;
+    r->write_pending = r->write_pending || stats.pending > 0;
+    if (st != ST_OK && !stats.broken && !r->quit_disk) {
+        ENV_PROBE(r->env, "replica: the log's sync is tried again");
+        (void)env_cond_wait(r->env, &r->disk, &r->mutex, env_clock_mono(r->env) + TRY_AGAIN_NS);
+    }
+    env_cond_signal(r->env, &r->work);
+    env_mutex_unlock(r->env, &r->mutex);
+    return !stats.broken;
+}
+
+static void log_tidy(struct replica *r)
+{
+    struct raftlog_stats stats;
+    raftlog_stats(r->log, &stats);
+    if (stats.untidy && raftlog_tidy(r->log) != ST_OK) {
+        ENV_PROBE(r->env, "replica: the log is tidied later");
+    }
+}
+
+static void writer_main(void *arg)
+{
+    struct replica *r = arg;
+    bool goes = true;
+    for (bool idle = false;; idle = true) {
+        env_mutex_lock(r->env, &r->mutex);
+        if (idle && !r->write_pending && !r->quit_disk && goes) {
+            env_mutex_unlock(r->env, &r->mutex);
+            log_tidy(r);
+            env_mutex_lock(r->env, &r->mutex);
+        }
+        while ((!r->write_pending || !goes) && !r->quit_disk) {
+            (void)env_cond_wait(r->env, &r->disk, &r->mutex, ENV_NEVER); /* the loop decides */
+        }
+        bool over = r->quit_disk && (!r->write_pending || !goes);
+        bool last = r->quit_disk;
+        r->write_pending = false;
+        env_mutex_unlock(r->env, &r->mutex);
+        if (over) {
+            return;
+        }
+        goes = log_sync(r) && !last; /* at the end, once: what fails then is not acknowledged */
+    }
+}
+
+/* ---- the reader of old entries ---- */
+
+static struct replica_fetch *fetch_next(struct replica *r)
+{
+    for (uint32_t i = 0; i < RAFT_MEMBERS_MAX; i++) {
+        if (r->fetches[i].node != 0 && r->fetches[i].state == FETCH_WANTED) {
+            return &r->fetches[i];
+        }
+    }
+    return NULL;
+}
+
+/* Reads for one member; the lock is held before and after. */
+static void fetch_read(struct replica *r, struct replica_fetch *f)
+{
+    uint64_t lo = f->lo;
+    uint64_t hi = f->hi;
+    uint64_t bytes = f->bytes;
+    f->state = FETCH_READING;
+    env_mutex_unlock(r->env, &r->mutex);
+    enum status st = raftlog_read(r->log, lo, hi, (size_t)bytes, &f->batch);
+    ENV_YIELD(r->env, "replica: between reading old entries and their news");
+    env_mutex_lock(r->env, &r->mutex);
+    f->st = st;
+    bool other = f->lo != lo || f->hi != hi; /* meanwhile something else was asked for */
+    f->state = other ? FETCH_WANTED : FETCH_READ;
+    r->reads_old = r->reads_old || other;
+    r->old_read = true;
+    env_cond_signal(r->env, &r->work);
+}
+
+static void reader_main(void *arg)
+{
+    struct replica *r = arg;
+    env_mutex_lock(r->env, &r->mutex);
+    while (!r->quit_disk) {
+        struct replica_fetch *f = r->reads_old ? fetch_next(r) : NULL;
+        if (f != NULL) {
+            fetch_read(r, f);
+            continue;
+        }
+        r->reads_old = false;
+        (void)env_cond_wait(r->env, &r->old, &r->mutex, ENV_NEVER); /* the loop decides */
+    }
+    env_mutex_unlock(r->env, &r->mutex);
+}
+
+/* ---- the replica thread ---- */
+
+/* What a turn begins with. */
+struct news {
+    struct list inbox;
+    uint64_t durable;
+    uint64_t unreachable;
+    enum status disk_st;
+    bool old_read;
+    bool quit;
+};
+
+static void splice(struct list *to, struct list *from)
+{
+    while (!list_empty(from)) {
+        struct list *l = from->next;
+        list_remove(l);
+        list_insert(to, l);
+    }
+}
+
+static bool any_news(const struct replica *r)
+{
+    return !list_empty(&r->inbox) || !list_empty(&r->submitted) || r->quit || r->old_read ||
+           r->unreachable != 0 || (!r->halted && (r->durable > r->done || r->disk_st != ST_OK));
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* When the oldest write is called overdue. */
+static uint64_t stall_at(const struct replica *r)
+{
+    return r->appended > r->done && !r->stalled ? r->pending_since + r->o.raft.election : ENV_NEVER;
+}
+
+static uint64_t next_deadline(struct replica *r)
+{
+    uint64_t at = earlier(replica_ask_deadline(r), stall_at(r));
+    bool applies = r->apply_at > r->now; /* it waits to try again */
+    at = earlier(at, applies ? r->apply_at : ENV_NEVER);
+    return r->halted ? ENV_NEVER : earlier(at, r->deadline);
+}
+
+static void status_share(struct replica *r)
+{
+    struct replica_status *s = &r->shared;
+    raft_view(r->core, &s->raft);
+    s->applied = r->sm.committed;
+    s->counts = r->sm.counts;
+    s->envelopes = r->envelopes;
+    s->again = r->again;
+    s->dropped = r->dropped;
+    s->failed = r->failed;
+}
+
+/* Waits until there is something to do, unless there is anyway, and takes it. */
+static void news_take(struct replica *r, bool wait, struct news *n)
+{
+    uint64_t deadline = next_deadline(r);
+    env_mutex_lock(r->env, &r->mutex);
+    status_share(r);
+    while (wait && !any_news(r) && env_clock_mono(r->env) < deadline) {
+        if (env_cond_wait(r->env, &r->work, &r->mutex, deadline) == ST_TIMEOUT) {
+            break;
+        }
+    }
+    list_init(&n->inbox);
+    splice(&n->inbox, &r->inbox);
+    r->inbox_bytes = 0;
+    while (!list_empty(&r->submitted)) {
+        struct list *l = r->submitted.next;
+        bool reads = LIST_ENTRY(l, struct replica_request, link)->reads;
+        list_remove(l);
+        list_insert(reads ? &r->asking : &r->waiting, l);
+    }
+    n->durable = r->durable;
+    n->unreachable = r->unreachable;
+    n->disk_st = r->disk_st;
+    n->old_read = r->old_read;
+    n->quit = r->quit;
+    r->unreachable = 0;
+    r->old_read = false;
+    env_mutex_unlock(r->env, &r->mutex);
+    r->now = env_clock_mono(r->env);
+}
+
+/* What came over the wire and is to go into the log must be an envelope. */
+static bool proposal_is_sane(struct replica *r, const struct replicamsg *m)
+{
+    struct envelope head;
+    bool sane = true;
+    for (uint32_t i = 0; sane && m->m.type == RAFT_MSG_PROPOSE && i < m->m.count; i++) {
+        sane = m->entries != NULL && m->entries[i].kind == RAFT_COMMAND &&
+               envelope_open(&r->sm.reader, m->entries[i].data, &head) == ST_OK;
+    }
+    return sane;
+}
+
+static void inbox_run(struct replica *r, struct list *inbox)
+{
+    while (!list_empty(inbox)) {
+        struct replicamsg *m = LIST_ENTRY(inbox->next, struct replicamsg, link);
+        list_remove(&m->link);
+        struct raft_event e = {.type = RAFT_EV_RECEIVE, .msg = &m->m};
+        struct replica_input in = {.entries = m->entries};
+        if (m->m.type == RAFT_MSG_SNAPSHOT || !proposal_is_sane(r, m)) {
+            r->dropped++;
+        } else {
+            replica_step(r, &e, &in);
+        }
+        replicamsg_free(&r->env->mem, m);
+    }
+}
+
+/* Old entries are at hand, or are not. */
+static void fetch_run(struct replica *r, struct replica_fetch *f)
+{
+    struct raft_event e = {.type = RAFT_EV_FETCHED, .node = f->node, .lo = f->lo};
+    env_mutex_lock(r->env, &r->mutex);
+    bool over = f->node != 0 && f->state == FETCH_READ;
+    f->state = over ? FETCH_IDLE : f->state;
+    env_mutex_unlock(r->env, &r->mutex);
+    if (!over) {
+        return;
+    }
+    if (f->st == ST_OK) {
+        f->had = true;
+        f->had_lo = f->lo;
+        f->had_hi = f->lo + f->batch.count;
+        e.hi = f->had_hi;
+        e.bytes = f->batch.bytes;
+    } else if (f->st == ST_CORRUPT) {
+        e.type = RAFT_EV_LOG_FAULT;
+        e.lo = f->batch.bad_lo;
+        e.hi = f->batch.bad_hi;
+        e.fault = RAFT_FAULT_DAMAGED;
+    } else {
+        e.type = RAFT_EV_UNREACHABLE; /* it begins again with this member */
+    }
+    replica_step(r, &e, NULL);
+}
+
+static void fetched_run(struct replica *r)
+{
+    for (uint32_t i = 0; i < RAFT_MEMBERS_MAX; i++) {
+        fetch_run(r, &r->fetches[i]);
+    }
+}
+
+static void stall_check(struct replica *r)
+{
+    if (r->now >= stall_at(r)) {
+        ENV_PROBE(r->env, "replica: its disk stalls");
+        r->stalled = true;
+        replica_step(r, &(struct raft_event){.type = RAFT_EV_DISK_STALLED}, NULL);
+    }
+}
+
+static void news_run(struct replica *r, struct news *n)
+{
+    if (n->disk_st != ST_OK && !r->halted) {
+        replica_step(r, &(struct raft_event){.type = RAFT_EV_PERSIST_FAILED}, NULL);
+        replica_step_fail(r, n->disk_st, "syncing the log");
+    }
+    if (n->durable > r->done && !r->halted) {
+        replica_step_persisted(r, n->durable);
+    }
+    inbox_run(r, &n->inbox);
+    if (n->old_read) {
+        fetched_run(r);
+    }
+    if (n->unreachable != 0) {
+        struct raft_event e = {.type = RAFT_EV_UNREACHABLE, .node = n->unreachable};
+        replica_step(r, &e, NULL);
+    }
+    stall_check(r);
+    if (r->now >= r->deadline) {
+        replica_step(r, &(struct raft_event){.type = RAFT_EV_TIME}, NULL);
+    }
+}
+
+/* What recovery could not read. */
+static void faults_tell(struct replica *r)
+{
+    const struct raftlog_start *s = raftlog_start(r->log);
+    for (size_t i = 0; i < s->fault_count; i++) {
+        struct raft_event e = {.type = RAFT_EV_LOG_FAULT,
+                               .lo = s->faults[i].lo,
+                               .hi = s->faults[i].hi,
+                               .fault = s->faults[i].doubt ? RAFT_FAULT_TORN : RAFT_FAULT_DAMAGED};
+        replica_step(r, &e, NULL);
+    }
+}
+
+static bool is_alone(const struct replica *r)
+{
+    const struct raft_config *c = raft_config(r->core);
+    return c->count == 1 && c->members[0].id == r->o.raft.self && c->members[0].roles == RAFT_IN;
+}
+
+static void replica_main(void *arg)
+{
+    struct replica *r = arg;
+    struct news n = {.quit = false};
+    bool wait = false;
+    r->now = env_clock_mono(r->env);
+    faults_tell(r);
+    if (is_alone(r)) { /* nobody will be heard */
+        struct raft_event e = {.type = RAFT_EV_TIME, .force = RAFT_FORCE_ELECTION};
+        replica_step(r, &e, NULL);
+    }
+    while (!n.quit) {
+        news_take(r, wait, &n);
+        ENV_YIELD(r->env, "replica: news taken");
+        news_run(r, &n);
+        if (r->halted) {
+            replica_ask_end(r);
+        } else {
+            replica_ask_turn(r);
+        }
+        wait = replica_apply_some(r);
+    }
+    replica_ask_end(r);
+    env_mutex_lock(r->env, &r->mutex);
+    status_share(r);
+    env_mutex_unlock(r->env, &r->mutex);
+}
+
+/* ---- starting and stopping ---- */
+
+static void disk_stop(struct replica *r, bool writer, bool reader)
+{
+    env_mutex_lock(r->env, &r->mutex);
+    r->quit_disk = true;
+    env_cond_signal(r->env, &r->disk);
+    env_cond_signal(r->env, &r->old);
+    env_mutex_unlock(r->env, &r->mutex);
+    if (writer) {
+        env_thread_join(r->env, &r->writer);
+    }
+    if (reader) {
+        env_thread_join(r->env, &r->reader);
+    }
+    r->quit_disk = false;
+}
+
+enum status replica_start(struct replica *r)
+{
+    status_share(r);
+    enum status st = env_thread_start(r->env, &r->writer, "raftlog", writer_main, r);
+    if (st != ST_OK) {
+        return st;
+    }
+    st = env_thread_start(r->env, &r->reader, "raftold", reader_main, r);
+    if (st != ST_OK) {
+        disk_stop(r, true, false);
+        return st;
+    }
+    st = env_thread_start(r->env, &r->thread, "replica", replica_main, r);
+    if (st != ST_OK) {
+        disk_stop(r, true, true);
+        return st;
+    }
+    r->running = true;
+    return ST_OK;
+}
+
+void replica_stop(struct replica *r)
+{
+    if (!r->running) {
+        return;
+    }
+    env_mutex_lock(r->env, &r->mutex);
+    r->quit = true;
+    env_cond_signal(r->env, &r->work);
+    env_mutex_unlock(r->env, &r->mutex);
+    env_thread_join(r->env, &r->thread);
+    disk_stop(r, true, true);
+    r->quit = false;
+    r->running = false;
+    splice(&r->waiting, &r->submitted); /* those that came while it ended */
+    replica_ask_end(r);
+}
+
+/* ---- from any thread ---- */
+
+void replica_submit(struct replica *r, struct list *requests)
+{
+    env_mutex_lock(r->env, &r->mutex);
+    splice(&r->submitted, requests);
+    env_cond_signal(r->env, &r->work);
+    env_mutex_unlock(r->env, &r->mutex);
+}
+
+void replica_receive(struct replica *r, const struct raft_msg *m, const struct raft_entry *entries)
+{
+    struct replicamsg *copy;
+    if (replicamsg_new(&r->env->mem, m, entries, true, &copy) != ST_OK) {
+        return; /* as the network may */
+    }
+    env_mutex_lock(r->env, &r->mutex);
+    bool room = r->inbox_bytes < r->o.inbox_bytes;
+    if (room) {
+        r->inbox_bytes += copy->bytes;
+        list_insert(&r->inbox, &copy->link);
+        env_cond_signal(r->env, &r->work);
+    }
+    env_mutex_unlock(r->env, &r->mutex);
+    if (!room) {
+        ENV_PROBE(r->env, "replica: the inbox is full");
+        replicamsg_free(&r->env->mem, copy);
+    }
+}
+
+void replica_unreachable(struct replica *r, uint64_t node)
+{
+    env_mutex_lock(r->env, &r->mutex);
+    r->unreachable = node;
+    env_cond_signal(r->env, &r->work);
+    env_mutex_unlock(r->env, &r->mutex);
+}
+
+void replica_status(struct replica *r, struct replica_status *s)
+{
+    env_mutex_lock(r->env, &r->mutex);
+    *s = r->shared;
+    env_mutex_unlock(r->env, &r->mutex);
+}
+
+enum status replica_failed(struct replica *r)
+{
+    struct replica_status s;
+    replica_status(r, &s);
+    return s.failed;
+}
+
+struct statemachine *replica_machine(struct replica *r)
+{
+    return &r->sm;
+}

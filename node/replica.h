@@ -1,0 +1,135 @@
+/* replica.h - one member of a group: consensus, its log, the state machine, put together.
+ *
+ * Requests go in (replica_submit), and come back when they are done: a write when its entry is
+ * committed and applied here, a read when this node's state is at least what was committed when it
+ * was asked. All writes that are there in one turn go into one envelope, one log entry, one
+ * message, one fsync; all reads of a turn share one question to the leader.
+ *
+ *     replica thread   steps the core (raft/raft.h), executes entries, calls done()
+ *     log writer       raftlog_sync: puts writes on the disk, several at a time
+ *     reader           reads old entries for members that are behind
+ *
+ * The network is not its business: it hands messages to a transport and is handed those that came.
+ *
+ * Invariants (tests/node/test_replica.c, tests/node/test_group.c, both under simulation)
+ *   I1  done() is called once for each request, on the replica thread, in no order
+ *   I2  REPLICA_DONE: the write is applied, its reply is that of its only execution. For a read:
+ *       the state that done() sees holds every write that was answered before it was submitted
+ *   I3  REPLICA_NOT_DONE: it did not happen and never will. REPLICA_UNKNOWN: it may
+ *   I4  a message leaves only when the writes that it depends on are durable (C3 of raft.h)
+ *   I5  a request without a session is proposed again only when its entry is certainly lost
+ *
+ * Failure: a log that cannot be written, an entry that cannot be applied, damage that recovery
+ * cannot explain: the replica stops (replica_failed says why), requests end as unknown or
+ * not done. Refused memory and a full disk are waited for.
+ * Ownership: requests are the caller's, the replica's from submit to done(). */
+#ifndef NODE_REPLICA_H
+#define NODE_REPLICA_H
+
+#include "base/err.h"
+#include "base/list.h"
+#include "node/statemachine.h"
+#include "raft/raft.h"
+#include "raft/raftlog.h"
+
+struct replica;
+
+/* ---- requests ---- */
+
+enum replica_outcome {
+    REPLICA_DONE = 1,
+    REPLICA_NOT_DONE, /* no leader in time, too busy, stopping */
+    REPLICA_UNKNOWN,
+};
+
+struct replica_command {
+    const struct slice *args;
+    uint32_t count;
+};
+
+/* Submitted by the caller; everything stays as it is until done(). */
+struct replica_request {
+    struct list link;  /* the replica's */
+    bool reads;        /* done() reads the state itself; the fields of a write are not looked at */
+    uint64_t deadline; /* mono; from then on it is done() with what is known */
+    void (*done)(struct replica_request *q);
+    enum replica_outcome outcome;
+    /* a write */
+    struct envelope_request head;
+    const struct replica_command *commands; /* head.commands of them */
+    struct buf reply;                       /* of any memory; RESP3, with REPLICA_DONE */
+};
+
+/* ---- the network ---- */
+
+struct replica_transport {
+    /* Takes the message to m->to, or drops it; does not block. entries (m->count of them, or NULL)
+     * and everything else are borrowed for the call. On the replica thread. A message may be lost
+     * or late; one of type PROPOSE must not arrive twice, for it would be done twice. */
+    void (*deliver)(void *arg, const struct raft_msg *m, const struct raft_entry *entries);
+    void *arg;
+};
+
+/* ---- making, opening, running ---- */
+
+struct replica_options {
+    const char *dir;                  /* `dir`/db and `dir`/raft; must exist */
+    struct raft_options raft;         /* cluster, self, incarnation and seed are filled in */
+    struct raftlog_options log;       /* */
+    const struct tkv_options *engine; /* env and log are filled in; NULL: the defaults */
+    struct replica_transport transport;
+    uint64_t reply_max;      /* bytes of a reply [64 MiB] */
+    uint64_t envelope_bytes; /* of requests in one envelope, about [256 KiB] */
+    uint32_t proposals;      /* envelopes under way, a power of two [256] */
+    uint64_t inbox_bytes;    /* of messages that wait; more are dropped [64 MiB] */
+};
+
+/* Makes the log of a new member, in `dir`/raft: of a group that is founded with these members, or
+ * (config->count 0) of one that is to be let in. ST_EXIST: there is one. */
+NODISCARD enum status replica_create(struct env *env, const struct replica_options *o,
+                                     const struct raftlog_identity *identity,
+                                     const struct raft_config *config, struct err *err);
+
+/* Recovers database and log. ST_NOENT: replica_create comes first. */
+NODISCARD enum status replica_open(struct env *env, const struct replica_options *o,
+                                   struct replica **replica, struct err *err);
+
+/* Starts its threads; the rest of the log is applied by them. */
+NODISCARD enum status replica_start(struct replica *r);
+
+/* Ends the threads. What was submitted is done() with before it returns. */
+void replica_stop(struct replica *r);
+
+/* Frees a replica that is stopped, or was never started. NULL is harmless. */
+NODISCARD enum status replica_close(struct replica *r);
+
+/* ---- from any thread ---- */
+
+/* Hands requests over: the list is empty afterwards. */
+void replica_submit(struct replica *r, struct list *requests);
+
+/* A message came: it is copied, or dropped. */
+void replica_receive(struct replica *r, const struct raft_msg *m, const struct raft_entry *entries);
+
+/* What was sent to that node lately is probably lost. */
+void replica_unreachable(struct replica *r, uint64_t node);
+
+struct replica_status {
+    struct raft_view raft;
+    struct statemachine_mark applied;
+    struct statemachine_counts counts;
+    uint64_t envelopes; /* proposed, repetitions too */
+    uint64_t again;     /* proposed again */
+    uint64_t dropped;   /* messages */
+    enum status failed; /* ST_OK: it runs */
+};
+void replica_status(struct replica *r, struct replica_status *s);
+
+/* Why it stopped by itself; ST_OK: it did not. */
+enum status replica_failed(struct replica *r);
+
+/* ---- on the replica thread, in done() of a read; or while it is stopped ---- */
+
+struct statemachine *replica_machine(struct replica *r);
+
+#endif

@@ -1,0 +1,159 @@
+/* replica_int.h - inside of the replica: replica*.c only. */
+#ifndef NODE_REPLICA_INT_H
+#define NODE_REPLICA_INT_H
+
+#include "node/replica.h"
+#include "node/replicamsg.h"
+
+#define REPLICA_MS 1000000ull
+
+/* An envelope under way. */
+struct replica_proposal {
+    uint64_t ordinal; /* 0: the slot is free */
+    struct buf payload;
+    struct list requests;
+    struct replica_request **index; /* the same by position */
+    uint32_t count;
+    uint32_t cap;
+    enum {
+        PROPOSAL_WAITS,  /* not proposed: nothing of it can happen */
+        PROPOSAL_ASKED,  /* the leader was told; no answer yet */
+        PROPOSAL_PLACED, /* in the log at `place`, unless that is lost */
+    } state;
+    struct raft_place place;
+    bool safe;           /* every request has a session: sending twice is harmless */
+    uint32_t sent;       /* askings of which it is not known that nothing came */
+    bool risked;         /* there are such: it may happen */
+    uint64_t executed;   /* at this index, not committed to the database yet; 0: not */
+    uint64_t context;    /* of the last asking */
+    uint64_t again_at;   /* WAITS: propose then; ASKED and safe: too */
+    uint64_t overdue_at; /* the earliest deadline */
+};
+
+/* Reads that came in one turn. */
+struct replica_reads {
+    uint64_t context; /* 0: the slot is free */
+    struct list requests;
+    uint64_t again_at;
+    uint64_t overdue_at;
+};
+
+#define REPLICA_READS_MAX 64u
+
+/* Old entries for a member. */
+struct replica_fetch {
+    uint64_t node; /* 0: free */
+    uint64_t lo;   /* asked for */
+    uint64_t hi;
+    uint64_t bytes;
+    enum { FETCH_IDLE, FETCH_WANTED, FETCH_READING, FETCH_READ } state;
+    enum status st;
+    struct raftlog_batch batch; /* the reader's while WANTED and READING */
+    bool had;                   /* the replica thread's: the batch holds these */
+    uint64_t had_lo;
+    uint64_t had_hi;
+};
+
+struct replica {
+    struct env *env; /* borrowed */
+    struct replica_options o;
+    char db_dir[ENV_PATH_MAX];
+    char log_dir[ENV_PATH_MAX];
+    struct tkv *db;
+    struct raftlog *log;
+    struct raft *core;
+    struct statemachine sm;
+    uint64_t life;
+
+    struct env_thread thread;
+    struct env_thread writer;
+    struct env_thread reader;
+    bool running;
+
+    struct env_mutex mutex; /* guards the next block */
+    struct env_cond work;   /* for the replica thread */
+    struct env_cond disk;   /* for the writer */
+    struct env_cond old;    /* for the reader */
+    struct list inbox;      /* struct replicamsg */
+    uint64_t inbox_bytes;
+    struct list submitted; /* struct replica_request */
+    uint64_t unreachable;  /* a node; 0: none */
+    uint64_t durable;      /* the writer's word */
+    enum status disk_st;   /* the writer's last failure */
+    bool write_pending;
+    bool quit;
+    bool quit_disk;
+    bool reads_old; /* the reader has something to do */
+    bool old_read;  /* it did */
+    struct replica_status shared;
+    struct replica_fetch fetches[RAFT_MEMBERS_MAX];
+
+    /* of the replica thread */
+    struct raft_out out;
+    uint64_t now;
+    uint64_t deadline; /* of the core */
+    uint64_t done;     /* write that is durable, as the core was told */
+    uint64_t appended; /* the last write */
+    uint64_t pending_since;
+    bool stalled;
+    bool halted;       /* nothing more happens but the end */
+    struct list held;  /* struct replicamsg, by their `after` */
+    uint64_t apply_to; /* entries below it are to be applied */
+    uint64_t apply_at; /* not before this time */
+    struct raftlog_batch apply_batch;
+    struct raftlog_batch send_batch;
+    struct raft_entry *scratch; /* entries of a write */
+    uint32_t scratch_cap;
+    struct list waiting;                /* requests that are in no envelope yet */
+    struct list asking;                 /* reads that are in no batch yet */
+    struct replica_proposal *proposals; /* o.proposals of them; slot: ordinal modulo that */
+    uint64_t ordinal;                   /* of the last one, */
+    uint64_t oldest;                    /* and of the first that is under way */
+    struct replica_reads reads[REPLICA_READS_MAX];
+    uint64_t asked; /* number of the last asking, of proposals and reads */
+    uint64_t envelopes;
+    uint64_t again;
+    uint64_t dropped;
+    enum status failed;
+};
+
+/* What a step came with, for what comes out of it. */
+struct replica_input {
+    const struct raft_entry *entries; /* of a message that was received, or of a proposal */
+};
+
+/* ---- replica_step.c: the core and what it wants ---- */
+
+/* One event; everything that comes of it. */
+void replica_step(struct replica *r, struct raft_event *e, const struct replica_input *in);
+void replica_step_persisted(struct replica *r, uint64_t seq);
+void replica_step_release(struct replica *r);
+/* The replica cannot go on. */
+void replica_step_fail(struct replica *r, enum status why, const char *what);
+
+/* ---- replica_apply.c ---- */
+
+/* Applies some of what is to be applied; false: there is more, and it can be gone on with now. */
+bool replica_apply_some(struct replica *r);
+
+/* ---- replica_ask.c: proposals and reads ---- */
+
+enum status replica_ask_init(struct replica *r);
+void replica_ask_release(struct replica *r);
+/* Takes requests in, proposes and asks what can be, again what was not answered, ends overdue. */
+void replica_ask_turn(struct replica *r);
+/* The core's answers. */
+void replica_ask_reply(struct replica *r, const struct raft_action *a);
+void replica_ask_ready(struct replica *r, const struct raft_action *a);
+/* The leader changed: what waits for one need wait no longer. */
+void replica_ask_role(struct replica *r);
+/* Where the state machine puts replies. */
+struct statemachine_sink replica_ask_sink(struct replica *r);
+/* Entries up to `place` are in the database. */
+void replica_ask_applied(struct replica *r, struct raft_place place);
+/* When it is to be called again without news. */
+uint64_t replica_ask_deadline(struct replica *r);
+/* The end: nothing more will be known. */
+void replica_ask_end(struct replica *r);
+
+#endif

@@ -1,0 +1,135 @@
+/* test_group.c - replicas in a simulated world: one, three and five of them, with what happens to
+ * processes, power and links. See group.h for what is checked. */
+#include "tests/node/group.h"
+
+#include "tests/tap.h"
+
+#include <stdlib.h>
+
+static struct group g;
+
+/* One run; says what was wrong. */
+static bool fine(const struct group_plan *p)
+{
+    group_run(&g, p);
+    if (g.wrong[0] != '\0') {
+        printf("# seed %d, %u nodes: %s\n", (int)p->seed, p->nodes, g.wrong);
+    }
+    return g.wrong[0] == '\0';
+}
+
+static void group__one_alone_serves(void)
+{
+    EXPECT(fine(&(struct group_plan){.seed = 1, .nodes = 1, .clients = 4, .writes = 50}));
+    EXPECT(g.fates[GROUP_DONE] == 200);
+    EXPECT(g.reads > 50);
+}
+
+/* Many runs; the sum of what happened is in `sum`. */
+static bool all_fine(struct group_plan p, uint64_t from, uint64_t to, uint64_t sum[GROUP_FATES])
+{
+    memset(sum, 0, GROUP_FATES * sizeof *sum);
+    for (p.seed = from; p.seed < to; p.seed++) {
+        if (!fine(&p)) {
+            return false;
+        }
+        for (int i = 0; i < GROUP_FATES; i++) {
+            sum[i] += g.fates[i];
+        }
+    }
+    printf("# %d done, %d not, %d unknown, %d open\n", (int)sum[GROUP_DONE],
+           (int)sum[GROUP_NOT_DONE], (int)sum[GROUP_UNKNOWN], (int)sum[GROUP_OPEN]);
+    return true;
+}
+
+static uint64_t more; /* seeds, from the command line */
+
+static void group__one_survives_crashes(void)
+{
+    uint64_t sum[GROUP_FATES];
+    EXPECT(all_fine(
+        (struct group_plan){
+            .nodes = 1, .clients = 3, .writes = 150, .rounds = 8, .crashes = true, .small = true},
+        0, 6 + more, sum));
+    EXPECT(sum[GROUP_DONE] > 100);
+    EXPECT(sum[GROUP_OPEN] > 0);
+}
+
+static void group__three_agree(void)
+{
+    EXPECT(fine(&(struct group_plan){.seed = 1, .nodes = 3, .clients = 3, .writes = 40}));
+    EXPECT(g.fates[GROUP_DONE] == 360);
+}
+
+static void group__three_survive(void)
+{
+    uint64_t sum[GROUP_FATES];
+    EXPECT(all_fine((struct group_plan){.nodes = 3,
+                                        .clients = 2,
+                                        .writes = 60,
+                                        .rounds = 12,
+                                        .loss = 50,
+                                        .crashes = true,
+                                        .cuts = true},
+                    0, 6 + more, sum));
+    EXPECT(sum[GROUP_DONE] > 100);
+    EXPECT(sum[GROUP_UNKNOWN] > 0);
+}
+
+static void group__three_survive_in_small_rooms(void)
+{
+    uint64_t sum[GROUP_FATES];
+    EXPECT(all_fine((struct group_plan){.nodes = 3,
+                                        .clients = 2,
+                                        .writes = 60,
+                                        .rounds = 12,
+                                        .loss = 50,
+                                        .crashes = true,
+                                        .cuts = true,
+                                        .small = true},
+                    1000, 1006 + more, sum));
+    EXPECT(sum[GROUP_DONE] > 100);
+}
+
+/* With numbers in sessions nothing is unknown while its client lives. */
+static void group__sessions_end_what_is_unknown(void)
+{
+    uint64_t sum[GROUP_FATES];
+    EXPECT(all_fine((struct group_plan){.nodes = 3,
+                                        .clients = 2,
+                                        .writes = 40,
+                                        .rounds = 10,
+                                        .loss = 100,
+                                        .cuts = true,
+                                        .sessions = true},
+                    2000, 2006 + more, sum));
+    EXPECT(sum[GROUP_DONE] > 100);
+    EXPECT(sum[GROUP_UNKNOWN] == 0);
+}
+
+static void group__five_survive(void)
+{
+    uint64_t sum[GROUP_FATES];
+    EXPECT(all_fine((struct group_plan){.nodes = 5,
+                                        .clients = 1,
+                                        .writes = 60,
+                                        .rounds = 12,
+                                        .loss = 50,
+                                        .crashes = true,
+                                        .cuts = true,
+                                        .sessions = true},
+                    3000, 3004 + more, sum));
+    EXPECT(sum[GROUP_DONE] > 50);
+}
+
+TAP_MAIN({
+    const char *text = getenv("GROUP_SEEDS"); /* so many more of each */
+    more = text != NULL ? strtoull(text, NULL, 10) : 0;
+    RUN(group__one_alone_serves);
+    RUN(group__one_survives_crashes);
+    RUN(group__three_agree);
+    RUN(group__three_survive);
+    RUN(group__three_survive_in_small_rooms);
+    RUN(group__sessions_end_what_is_unknown);
+    RUN(group__five_survive);
+})

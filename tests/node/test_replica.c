@@ -1,0 +1,239 @@
+/* test_replica.c - a group of one with real threads and files: it serves, it comes back, it stops
+ * in good order, and refused memory ends in an error or in nothing at all. */
+#include "node/replica.h"
+
+#include "env/env_posix.h"
+#include "tests/engine/tmpdir.h"
+#include "tests/tap.h"
+#include "tests/test_env.h"
+
+#include <stdio.h>
+
+#define SECOND 1000000000ull
+
+struct rig {
+    struct tmpdir t;
+    struct inject te;
+    struct replica *replica;
+    struct env_mutex mutex;
+    struct env_cond cond;
+    int done;
+};
+
+struct ask {
+    struct replica_request q;
+    struct rig *rig;
+    struct slice args[3];
+    struct replica_command command;
+    uint64_t size; /* what a read found */
+};
+
+static void deliver(void *arg, const struct raft_msg *m, const struct raft_entry *entries)
+{
+    (void)arg, (void)m, (void)entries; /* there is nobody else */
+}
+
+static struct replica_options options(void)
+{
+    return (struct replica_options){
+        .dir = ".", .transport = {deliver, NULL}, .log = {.segment_bytes = 64 * 1024}};
+}
+
+static void rig_init(struct rig *g)
+{
+    memset(g, 0, sizeof *g);
+    tmpdir_make(&g->t);
+    test_env_init(&g->te, g->t.env);
+    env_mutex_init(g->t.env, &g->mutex);
+    env_cond_init(g->t.env, &g->cond);
+}
+
+static void rig_release(struct rig *g)
+{
+    EXPECT(g->te.live == 0);
+    EXPECT(g->te.descriptors == 0);
+    env_cond_release(g->t.env, &g->cond);
+    env_mutex_release(g->t.env, &g->mutex);
+    tmpdir_remove(&g->t);
+}
+
+static enum status make(struct rig *g, struct err *err)
+{
+    struct replica_options o = options();
+    struct raftlog_identity identity = {.cluster = 1, .node = 1, .incarnation = 1};
+    struct raft_config config = {.count = 1, .members = {{1, 1, RAFT_IN}}};
+    return replica_create(&g->te.env, &o, &identity, &config, err);
+}
+
+static enum status begin(struct rig *g, struct err *err)
+{
+    struct replica_options o = options();
+    enum status st = replica_open(&g->te.env, &o, &g->replica, err);
+    if (st != ST_OK) {
+        g->replica = NULL;
+        return st;
+    }
+    return replica_start(g->replica);
+}
+
+static void end(struct rig *g)
+{
+    if (g->replica != NULL) {
+        replica_stop(g->replica);
+        enum status st = replica_close(g->replica);
+        EXPECT(st == ST_OK || g->te.fail_at >= 0);
+    }
+    g->replica = NULL;
+}
+
+static void on_done(struct replica_request *q)
+{
+    struct ask *a = LIST_ENTRY(q, struct ask, q);
+    if (q->reads && q->outcome == REPLICA_DONE) {
+        struct view_value value;
+        struct view *v = &replica_machine(a->rig->replica)->view;
+        if (view_get(v, slice_text("k"), &value) == ST_OK) {
+            a->size = value.bytes.size;
+            view_value_release(v, &value);
+        }
+    }
+    env_mutex_lock(a->rig->t.env, &a->rig->mutex);
+    a->rig->done++;
+    env_cond_signal(a->rig->t.env, &a->rig->cond);
+    env_mutex_unlock(a->rig->t.env, &a->rig->mutex);
+}
+
+static void ask_init(struct rig *g, struct ask *a, bool reads)
+{
+    *a = (struct ask){.rig = g};
+    a->args[0] = slice_text("append");
+    a->args[1] = slice_text("k");
+    a->args[2] = slice_text("x");
+    a->command = (struct replica_command){a->args, 3};
+    a->q.reads = reads;
+    a->q.deadline = env_clock_mono(g->t.env) + 60 * SECOND;
+    a->q.done = on_done;
+    a->q.head.commands = 1;
+    a->q.commands = &a->command;
+    list_init(&a->q.link);
+    buf_init(&a->q.reply, &g->te.env.mem);
+}
+
+/* Submits so many at once and waits for all. */
+static void ask_all(struct rig *g, struct ask *asks, int count)
+{
+    struct list all;
+    list_init(&all);
+    g->done = 0;
+    for (int i = 0; i < count; i++) {
+        list_insert(&all, &asks[i].q.link);
+    }
+    replica_submit(g->replica, &all);
+    EXPECT(list_empty(&all));
+    env_mutex_lock(g->t.env, &g->mutex);
+    while (g->done < count) {
+        (void)env_cond_wait(g->t.env, &g->cond, &g->mutex, ENV_NEVER); /* the loop decides */
+    }
+    env_mutex_unlock(g->t.env, &g->mutex);
+}
+
+static void replica__what_comes_together_is_one_entry(void)
+{
+    struct rig g;
+    struct err err = {""};
+    struct ask asks[50];
+    struct replica_status s;
+    rig_init(&g);
+    EXPECT(begin(&g, &err) == ST_NOENT);
+    EXPECT(make(&g, &err) == ST_OK);
+    EXPECT(make(&g, &err) == ST_EXIST);
+    for (int life = 1; life <= 2; life++) {
+        EXPECT(begin(&g, &err) == ST_OK);
+        for (int i = 0; i < 50; i++) {
+            ask_init(&g, &asks[i], false);
+        }
+        ask_all(&g, asks, 50);
+        for (int i = 0; i < 50; i++) {
+            char want[16];
+            (void)snprintf(want, sizeof want, ":%d\r\n", 50 * (life - 1) + i + 1);
+            EXPECT(asks[i].q.outcome == REPLICA_DONE);
+            EXPECT(slice_equal(buf_slice(&asks[i].q.reply), slice_text(want)));
+            buf_release(&asks[i].q.reply);
+        }
+        ask_init(&g, &asks[0], true);
+        ask_all(&g, asks, 1);
+        EXPECT(asks[0].q.outcome == REPLICA_DONE && asks[0].size == 50 * (uint64_t)life);
+        replica_stop(g.replica);
+        replica_status(g.replica, &s);
+        EXPECT(s.counts.entries == 2); /* the no-op of a new leader, and one of ours */
+        EXPECT(s.counts.requests == 50);
+        end(&g);
+    }
+    rig_release(&g);
+}
+
+/* Requests whose time is over, and those that find it stopping, end. */
+static void replica__what_it_cannot_do_in_time_is_not_done(void)
+{
+    struct rig g;
+    struct err err = {""};
+    struct ask asks[2];
+    struct list all;
+    rig_init(&g);
+    EXPECT(make(&g, &err) == ST_OK);
+    EXPECT(begin(&g, &err) == ST_OK);
+    replica_stop(g.replica);
+    list_init(&all);
+    for (int i = 0; i < 2; i++) {
+        ask_init(&g, &asks[i], i == 1);
+        list_insert(&all, &asks[i].q.link);
+    }
+    replica_submit(g.replica, &all); /* nobody is there */
+    EXPECT(replica_start(g.replica) == ST_OK);
+    replica_stop(g.replica);
+    EXPECT(g.done == 2);
+    EXPECT(asks[0].q.outcome != 0 && asks[1].q.outcome != 0);
+    buf_release(&asks[0].q.reply);
+    end(&g);
+    rig_release(&g);
+}
+
+/* Every allocation refused once: an error that says so, or it is overcome. */
+static void replica__refused_memory_is_met(void)
+{
+    for (long n = 0;; n++) {
+        struct rig g;
+        struct err err = {""};
+        struct ask a;
+        rig_init(&g);
+        g.te.fail_at = n;
+        enum status st = make(&g, &err);
+        EXPECT(st == ST_OK || st == ST_NOMEM);
+        bool made = st == ST_OK || make(&g, &err) == ST_OK;
+        st = made ? begin(&g, &err) : ST_NOENT;
+        EXPECT(st == ST_OK || st == ST_NOMEM);
+        if (st == ST_OK) {
+            ask_init(&g, &a, false);
+            ask_all(&g, &a, 1);
+            EXPECT(a.q.outcome == REPLICA_DONE);
+            EXPECT(replica_failed(g.replica) == ST_OK);
+            buf_release(&a.q.reply);
+        } else {
+            EXPECT(strstr(err.text, "memory") != NULL);
+        }
+        end(&g);
+        bool reached = g.te.allocs > n;
+        rig_release(&g);
+        if (!reached || tap_failed) {
+            EXPECT(n > 30);
+            printf("# %ld allocations\n", n);
+            return;
+        }
+    }
+}
+
+TAP_MAIN({
+    RUN(replica__what_comes_together_is_one_entry);
+    RUN(replica__what_it_cannot_do_in_time_is_not_done);
+    RUN(replica__refused_memory_is_met);
+})
