@@ -307,6 +307,12 @@ void raft_copy(struct raft *to, const struct raft *from);
 /* Of the whole state: equal states have equal digests, on every machine. */
 uint64_t raft_digest(const struct raft *r);
 
+/* The same for a search in which time stands still (RAFT_FORCE moves it): without clock, timeouts,
+ * random numbers and the names of lives (so such a search asks no reads of nodes that it restarts);
+ * numbers of writes relative to the latest. The node `id` is called names[id]; names[0] is 0:
+ * states that differ in who is who alone can be made equal. */
+uint64_t raft_digest_timeless(const struct raft *r, const uint64_t *names);
+
 /* Structure, O(state); for CK_SLOW and tests. */
 bool raft_check(const struct raft *r);
 

@@ -74,6 +74,56 @@ static uint64_t fold_role(uint64_t h, const struct raft *r)
                 r->prng.state, r->life);
 }
 
+/* ---- without time and names ---- */
+
+static uint64_t sum_config(const struct raft_config *c, const uint64_t *names)
+{
+    uint64_t sum = c->count;
+    for (uint32_t i = 0; i < c->count; i++) {
+        const struct raft_member *m = &c->members[i];
+        sum += FOLD(1, names[m->id], m->incarnation, m->roles);
+    }
+    return sum;
+}
+
+static uint64_t sum_peers(const struct raft *r, const uint64_t *names)
+{
+    uint64_t sum = r->peer_count;
+    for (uint32_t i = 0; i < r->peer_count; i++) {
+        const struct raft_peer *p = &peers_of(r)[i];
+        uint64_t beat = p->beat_next != 0 ? r->probe - p->beat_probe + 1 : 0;
+        uint64_t acked = r->read_hi > r->read_lo ? r->probe - p->acked_probe : 0;
+        sum += FOLD(2, names[p->id], p->incarnation, p->match, p->next, p->session, acked, beat,
+                    p->beat_next, p->cold_hi, p->fetch, p->probe_hi, p->absent, p->roles, p->flow,
+                    p->vote);
+    }
+    return sum;
+}
+
+uint64_t raft_digest_timeless(const struct raft *r, const uint64_t *names)
+{
+    uint64_t h =
+        FOLD(0, names[r->o.self], r->state, r->stalled, r->owes, r->handed, r->more, r->started,
+             r->wanted, names[r->leader], r->session, r->accepted, r->leader_commit, r->owed_probe,
+             r->term_first, names[r->transferee], r->probe, r->sticky_until > r->now);
+    h = FOLD(h, r->hard.term, names[r->hard.vote], r->seq - r->hard_seq, r->seq - r->done,
+             r->snap_seq, r->mend_seq, r->mend_hi, r->pending_count);
+    for (uint32_t i = 0; i < r->pending_count; i++) {
+        h = FOLD(h, r->seq - r->pending[i].seq, r->pending[i].last);
+    }
+    h = fold_log(h, r);
+    h = FOLD(h, r->config_index, r->before_index, sum_config(&r->config, names),
+             r->before_index != RAFT_NEVER ? sum_config(&r->before, names) : 0, sum_peers(r, names),
+             r->read_hi - r->read_lo, r->read_mid - r->read_lo);
+    for (uint64_t i = r->read_lo; i < r->read_hi; i++) {
+        const struct raft_read *q = read_at(r, i);
+        h = FOLD(h, q->context, names[q->from], r->probe - q->probe, q->index);
+    }
+    return h;
+}
+
+/* ---- the whole ---- */
+
 uint64_t raft_digest(const struct raft *r)
 {
     uint64_t h = fold_role(0, r);

@@ -13,6 +13,7 @@ static const char usage[] =
     "  plan SEED|FILE.seed     the plan of a seed, as text to edit\n"
     "  knobs                   every knob of a plan, with its limits and meaning\n"
     "  check FILE.jsonl ...    are these histories linearizable?\n"
+    "  explore [PRESET...]     every interleaving of small Raft groups (explore --help)\n"
     "\n"
     "options\n"
     "  --world NAME            node (default): the whole server; store: the engine alone\n"
@@ -77,6 +78,9 @@ static int command(int argc, char **argv)
     }
     if (strcmp(argv[1], "check") == 0) {
         return simcheck_command(argc - 1, argv + 1);
+    }
+    if (strcmp(argv[1], "explore") == 0) {
+        return simexplore_command(argc - 1, argv + 1);
     }
     static const struct {
         const char *name;

@@ -78,5 +78,7 @@ int shrink_command(const struct simargs *a);
 int plan_command(const struct simargs *a);
 /* argv[0] is "check". */
 int simcheck_command(int argc, char **argv);
+/* argv[0] is "explore". */
+int simexplore_command(int argc, char **argv);
 
 #endif

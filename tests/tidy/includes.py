@@ -21,7 +21,8 @@ TABLE = {
     'sim/lin': ('base',),
     'sim/cluster': ('base', 'env', 'fault', 'sim', 'sim/lin', 'engine', 'raft', 'net', 'node'),
     'sim/store': ('base', 'env', 'fault', 'sim', 'engine'),
-    'sim/tool': ('base', 'env', 'fault', 'sim', 'sim/lin', 'sim/cluster', 'sim/store',
+    'sim/explore': ('base', 'sim', 'raft'),
+    'sim/tool': ('base', 'env', 'fault', 'sim', 'sim/lin', 'sim/cluster', 'sim/store', 'sim/explore',
                  'engine', 'raft', 'net', 'node'),
     'tests': None,  # everything
     'docs': ('base', 'env', 'sim', 'fault'),  # example programs
