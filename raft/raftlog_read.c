@@ -89,10 +89,10 @@ static enum status batch_add(struct raftlog_batch *b, uint64_t index, uint64_t t
 /* Entries point into data, which has stopped moving. */
 static void batch_end(struct raftlog_batch *b)
 {
-    const char *p = b->data;
+    size_t at = 0;
     for (size_t i = 0; i < b->count; i++) {
-        b->entries[i].data.data = p;
-        p += b->entries[i].data.size;
+        b->entries[i].data.data = b->data_size > 0 ? b->data + at : NULL;
+        at += b->entries[i].data.size;
     }
 }
 
