@@ -43,7 +43,7 @@ COMMANDS = [
      "ERR Unknown option or number of arguments for CONFIG SET - 'nosuch'"),
     (["CLIENT", "GETNAME"], ""),
     (["CLIENT", "SETNAME", "x"], "OK"),
-    (["COMMAND", "COUNT"], "31"),
+    (["COMMAND", "COUNT"], "32"),
     (["EXEC"], "ERR EXEC without MULTI"),
     (["DISCARD"], "ERR DISCARD without MULTI"),
     (["GET"], "ERR wrong number of arguments for 'get' command"),
