@@ -14,13 +14,17 @@ static uint64_t clock_boot(struct env *e)
     return host_mono(proc_of(e)->host);
 }
 
+#define WALL_FAR (INT64_MAX / 2) /* 146 years from 1970: where steps turn back */
+
 static int64_t clock_wall(struct env *e)
 {
     struct proc *p = proc_of(e);
     struct host *h = p->host;
     if (p->faulty && world_fault(p->world, &h->clock, PLAN_WALL_STEP)) {
         int64_t days = (int64_t)choose(&h->clock, 8000) - 4000;
-        h->wall_offset += days * 86400 * NS_PER_S + (int64_t)choose(&h->clock, NS_PER_S);
+        int64_t step = days * 86400 * NS_PER_S + (int64_t)choose(&h->clock, NS_PER_S);
+        bool far = step > 0 ? h->wall_offset > WALL_FAR : h->wall_offset < -WALL_FAR;
+        h->wall_offset += far ? -step : step; /* a clock that is read for ever stays a clock */
     }
     return host_wall(h);
 }

@@ -122,7 +122,9 @@ static void scene_repair(struct scene *x)
     const struct raftlog_start *start = raftlog_start(x->log);
     struct raftlog_fault faults[64];
     size_t n = start->fault_count < 64 ? start->fault_count : 64;
-    memcpy(faults, start->faults, n * sizeof *faults);
+    if (n > 0) {
+        memcpy(faults, start->faults, n * sizeof *faults);
+    }
     for (size_t i = 0; i < n; i++) {
         EXPECT(logmodel_repair(&x->m, x->log, faults[i].lo, faults[i].hi) == ST_OK);
     }
