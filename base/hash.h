@@ -24,6 +24,19 @@ static inline uint64_t hash_add(uint64_t h, uint64_t v)
     return hash_mix((h + 0x9e3779b97f4a7c15u) ^ (v * 0xff51afd7ed558ccdu));
 }
 
+/* The same for several in a row. */
+static inline uint64_t hash_fold(uint64_t h, const uint64_t *values, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        h = hash_add(h, values[i]);
+    }
+    return h;
+}
+
+#define HASH_FOLD(h, ...)                           \
+    hash_fold((h), (const uint64_t[]){__VA_ARGS__}, \
+              sizeof((const uint64_t[]){__VA_ARGS__}) / sizeof(uint64_t))
+
 /* Hash of a run of bytes, continuing from h (0 to start). */
 uint64_t hash_bytes(uint64_t h, const void *data, size_t size);
 

@@ -6,18 +6,6 @@
 #include "base/hash.h"
 #include "sim/explore/explworld.h"
 
-static uint64_t fold(uint64_t h, const uint64_t *values, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        h = hash_add(h, values[i]);
-    }
-    return h;
-}
-
-#define FOLD(h, ...)                           \
-    fold((h), (const uint64_t[]){__VA_ARGS__}, \
-         sizeof((const uint64_t[]){__VA_ARGS__}) / sizeof(uint64_t))
-
 /* A packed entry, with its members renamed. */
 static uint64_t entry_named(struct explworld_entry e, const uint64_t *names)
 {
@@ -26,10 +14,10 @@ static uint64_t entry_named(struct explworld_entry e, const uint64_t *names)
         what = 0;
         for (uint32_t id = 1; id <= EXPLWORLD_NODES; id++) {
             uint64_t roles = e.what >> (EXPLWORLD_ROLE_BITS * (id - 1)) & EXPLWORLD_ROLE_MASK;
-            what += FOLD(roles, names[id]) * (roles != 0); /* a sum: in any order of names */
+            what += HASH_FOLD(roles, names[id]) * (roles != 0); /* a sum: in any order of names */
         }
     }
-    return FOLD(what, e.term, e.kind);
+    return HASH_FOLD(what, e.term, e.kind);
 }
 
 static uint64_t entries_named(uint64_t h, const struct explworld_entry *e, uint64_t count,
@@ -51,9 +39,10 @@ static uint64_t probe_of(const struct raft_msg *m)
 static uint64_t msg_named(const struct explworld_msg *x, const uint64_t *names)
 {
     const struct raft_msg *m = &x->m;
-    uint64_t h = FOLD(3, m->type, m->ok, m->transfer, m->outcome, names[m->from], names[m->to],
-                      m->term, m->session, probe_of(m), m->place.index, m->place.term, m->index);
-    h = FOLD(h, m->accepted, m->commit, m->campaign, m->context);
+    uint64_t h =
+        HASH_FOLD(3, m->type, m->ok, m->transfer, m->outcome, names[m->from], names[m->to], m->term,
+                  m->session, probe_of(m), m->place.index, m->place.term, m->index);
+    h = HASH_FOLD(h, m->accepted, m->commit, m->campaign, m->context);
     return entries_named(h, x->entries, m->count, names);
 }
 
@@ -63,19 +52,19 @@ static uint64_t node_named(const struct explworld *w, uint64_t id, const uint64_
     const struct explore_preset *p = w->preset;
     uint64_t seq = explworld_view(w, id).write_seq;
     uint64_t h = raft_digest_timeless(explworld_core(w, id), names);
-    h = FOLD(h, names[id], id <= p->voters, p->change[0] >> (id - 1) & 1,
-             p->change[1] >> (id - 1) & 1, n->hard.term, names[n->hard.vote], n->write_count,
-             n->held_count);
+    h = HASH_FOLD(h, names[id], id <= p->voters, p->change[0] >> (id - 1) & 1,
+                  p->change[1] >> (id - 1) & 1, n->hard.term, names[n->hard.vote], n->write_count,
+                  n->held_count);
     h = entries_named(h, n->log + 1, n->last, names);
     h = entries_named(h, n->disk + 1, n->disk_last, names);
     for (uint32_t i = 0; i < n->write_count; i++) {
         const struct explworld_write *x = &n->writes[i];
-        h = FOLD(h, seq - x->seq, x->has_hard, x->hard.term, names[x->hard.vote], x->truncate,
-                 x->lo);
+        h = HASH_FOLD(h, seq - x->seq, x->has_hard, x->hard.term, names[x->hard.vote], x->truncate,
+                      x->lo);
         h = entries_named(h, x->entries, x->hi - x->lo, names);
     }
     for (uint32_t i = 0; i < n->held_count; i++) {
-        h = FOLD(h, seq - n->held[i].after, msg_named(&n->held[i], names));
+        h = HASH_FOLD(h, seq - n->held[i].after, msg_named(&n->held[i], names));
     }
     return h;
 }
@@ -89,7 +78,7 @@ static uint64_t world_named(const struct explworld *w, const uint64_t *names)
     for (uint32_t i = 0; i < w->net_count; i++) {
         sum += hash_mix(msg_named(&w->net[i], names));
     }
-    uint64_t h = FOLD(sum, w->crashes, w->beats, w->twice, w->proposals, w->reads, w->changes);
+    uint64_t h = HASH_FOLD(sum, w->crashes, w->beats, w->twice, w->proposals, w->reads, w->changes);
     for (uint32_t i = 0; i <= w->preset->terms; i++) {
         h = hash_add(h, names[w->leader[i]]);
     }
