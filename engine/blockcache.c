@@ -14,12 +14,10 @@
 #define SHARD_MIN   ((uint64_t)4 << 20) /* bytes: several of the largest usual blocks fit */
 #define SHARDS_MAX  64u
 #define ARRAY_MIN   16u
-#define ALLOC_EXTRA 16u  /* what an allocator needs beside a block, about */
-#define WALK_STEP   256u /* places looked at before others get the mutex */
-#define DOOR_BLOCK                                                                \
-    2048u /* bytes of a usual block: so many are remembered as fit into the cache \
-           */
-#define DOOR_MIN 16u
+#define ALLOC_EXTRA 16u   /* what an allocator needs beside a block, about */
+#define WALK_STEP   256u  /* places looked at before others get the mutex */
+#define DOOR_BLOCK  2048u /* bytes of a usual block: what fits of those is remembered */
+#define DOOR_MIN    16u
 
 struct array {
     struct epoch_item item;

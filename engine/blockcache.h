@@ -13,9 +13,10 @@
  *
  * Invariants
  *   K1  blocks in the cache, with all overhead, and evicted ones that wait for readers to leave,
- * are never more than `bytes`; beyond that there is only what holders of references keep K2  what
- * is found under (number, offset) was added under it, whole K3  a block is in at most one place of
- * one shard (blockcache_check)
+ *       are never more than `bytes`; beyond that there are what holders of references keep, and
+ *       what is made with the cache: shards, counters, and the hashes, 8 bytes for 2 KiB of it
+ *   K2  what is found under (number, offset) was added under it, whole
+ *   K3  a block is in at most one place of one shard (blockcache_check)
  *
  * Failure: only making the cache can fail. When memory is refused later, or when
  * evicted blocks still wait for readers, blocks are just not cached.

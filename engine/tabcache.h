@@ -7,9 +7,11 @@
  *
  * Invariants
  *   F1  what a slot points to stays open while a reader who found it is in the epoch or holds a
- * reference F2  tables in slots are never more than files_max, nor their memory more than
- * meta_bytes (one table, and those being opened, excepted); evicted ones are closed once their last
- * reader has gone F3  a slot is opened by one thread at a time
+ *       reference
+ *   F2  tables in slots are never more than files_max, nor their memory more than meta_bytes (one
+ *       table, and those being opened, excepted); evicted ones are closed once their last reader
+ *       has gone
+ *   F3  a slot is opened by one thread at a time
  *
  * Failure: that of table_open, with its message, or ST_NOMEM; the slot stays closed and the next
  * one who asks tries again. When the process has no descriptors left (ST_MFILE), others are closed

@@ -73,8 +73,8 @@ enum status table_pread(const struct table *t, char *p, size_t size, uint64_t of
     return ST_OK;
 }
 
-enum status table_check_frame(const struct table *t, const char *p, size_t size, uint64_t offset,
-                              struct err *err)
+static enum status check_frame(const struct table *t, const char *p, size_t size, uint64_t offset,
+                               struct err *err)
 {
     uint32_t found;
     uint32_t want;
@@ -86,9 +86,13 @@ enum status table_check_frame(const struct table *t, const char *p, size_t size,
     return ST_OK;
 }
 
-enum status table_raw_size(const struct table *t, const char *p, size_t size, uint64_t offset,
-                           size_t *raw, struct err *err)
+enum status table_frame(const struct table *t, const char *p, size_t size, uint64_t offset,
+                        size_t *raw, struct err *err)
 {
+    enum status st = check_frame(t, p, size, offset, err);
+    if (st != ST_OK) {
+        return st;
+    }
     unsigned type = (unsigned char)p[size - TABLEFMT_TRAIL];
     size_t payload = size - TABLEFMT_TRAIL;
     *raw = payload;
@@ -138,10 +142,7 @@ static enum status read_block(const struct table *t, uint64_t offset, size_t siz
     }
     enum status st = table_pread(t, packed->data, size, offset, err);
     if (st == ST_OK) {
-        st = table_check_frame(t, packed->data, size, offset, err);
-    }
-    if (st == ST_OK) {
-        st = table_raw_size(t, packed->data, size, offset, &raw, err);
+        st = table_frame(t, packed->data, size, offset, &raw, err);
     }
     if (st != ST_OK || packed->data[size - TABLEFMT_TRAIL] == TABLEFMT_RAW) {
         goto out;
@@ -211,10 +212,7 @@ static enum status open_part(const struct table *t, struct slice part, uint64_t 
                              struct buf *out, struct err *err)
 {
     size_t raw;
-    enum status st = table_check_frame(t, part.data, part.size, offset, err);
-    if (st == ST_OK) {
-        st = table_raw_size(t, part.data, part.size, offset, &raw, err);
-    }
+    enum status st = table_frame(t, part.data, part.size, offset, &raw, err);
     if (st == ST_OK) {
         st = buf_reserve(out, raw + 1); /* + 1: never NULL */
         st = st == ST_OK ? st : err_status(err, st, t->path);
@@ -497,10 +495,7 @@ static enum status block_glance(const struct table *t, uint32_t i, const struct 
     size_t raw;
     enum status st = table_pread(t, packed, size, offset, err);
     if (st == ST_OK) {
-        st = table_check_frame(t, packed, size, offset, err);
-    }
-    if (st == ST_OK) {
-        st = table_raw_size(t, packed, size, offset, &raw, err);
+        st = table_frame(t, packed, size, offset, &raw, err);
     }
     if (st != ST_OK) {
         return st;
@@ -587,7 +582,7 @@ static enum status verify_bytes(const struct table *t, struct err *err)
         }
         st = table_pread(t, bytes, size, offset, err);
         if (st == ST_OK) {
-            st = table_check_frame(t, bytes, size, offset, err);
+            st = check_frame(t, bytes, size, offset, err);
         }
         if (st == ST_OK) {
             check = crc32c_on(t->hardware, check, bytes + size - 4, 4);

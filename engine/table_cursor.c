@@ -4,8 +4,8 @@
 #include "base/ck.h"
 #include "engine/table_impl.h"
 
-#define PIECE_SEEK \
-    ((size_t)4608) /* read at first: the next block too, if it is of the usual size */
+/* Read at first: the next block too, if it is of the usual size. */
+#define PIECE_SEEK ((size_t)4608)
 #define PIECE_SCAN ((size_t)64 << 10)
 #define PIECE_MAX  ((size_t)512 << 10)
 #define RUN_CACHED 2 /* adjacent blocks of a journey that may get into the cache */
@@ -147,10 +147,7 @@ static enum status take_ahead(struct table_cursor *c, uint32_t i)
     size_t size = (size_t)(t->index.offsets[i + 1] - offset);
     const char *p = c->ahead + (offset - c->ahead_offset);
     size_t raw;
-    enum status st = table_check_frame(t, p, size, offset, &c->err);
-    if (st == ST_OK) {
-        st = table_raw_size(t, p, size, offset, &raw, &c->err);
-    }
+    enum status st = table_frame(t, p, size, offset, &raw, &c->err);
     if (st == ST_OK && p[size - TABLEFMT_TRAIL] != TABLEFMT_RAW) {
         st = room(c, &c->unpacked, &c->unpacked_cap, raw);
         if (st == ST_OK) {

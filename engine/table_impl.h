@@ -28,13 +28,10 @@ NODISCARD enum status table_open_any(const struct table_env *e, const char *path
                                      const struct table_info *expect, bool any_order,
                                      struct table **table, struct err *err);
 
-/* Are these size bytes the block at offset? Says so in err when not. */
-NODISCARD enum status table_check_frame(const struct table *t, const char *p, size_t size,
-                                        uint64_t offset, struct err *err);
-
-/* The size of a checked frame's payload when unpacked. */
-NODISCARD enum status table_raw_size(const struct table *t, const char *p, size_t size,
-                                     uint64_t offset, size_t *raw, struct err *err);
+/* Are these size bytes the block at offset? Then *raw is the size of its payload when unpacked;
+ * else err says what they are not. */
+NODISCARD enum status table_frame(const struct table *t, const char *p, size_t size,
+                                  uint64_t offset, size_t *raw, struct err *err);
 
 /* Unpacks a checked frame into raw bytes at to. */
 NODISCARD enum status table_unpack(const struct table *t, const char *p, size_t size,
