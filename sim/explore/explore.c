@@ -1,7 +1,7 @@
 /* explore.c - see explore.h: the presets, and the search.
  *
  * A state that was found is kept as its digest (so that it is not visited twice), its parent and
- * the move that leads to it from there: twenty bytes. To expand it, its world is made again from
+ * the move that leads to it from there: 24 to 40 bytes. To expand it, its world is made again from
  * that of an ancestor. States of a level are numbered in the order of their parents, so two that
  * follow each other share nearly all of their way: with the worlds on the way to the last one kept,
  * one level each, a world costs one or two moves. */

@@ -195,22 +195,6 @@ static void leaves(struct explworld *w, const struct explworld_msg *m)
     to->after = 0;
 }
 
-/* Answers of a term that is over for good at those who asked change nothing any more, whenever
- * they come: without them many states are one. */
-static void net_prune(struct explworld *w)
-{
-    for (uint32_t i = 0; i < w->net_count;) {
-        const struct raft_msg *m = &w->net[i].m;
-        bool answer = m->type == RAFT_MSG_VOTE_REPLY || m->type == RAFT_MSG_APPEND_REPLY ||
-                      m->type == RAFT_MSG_HEARTBEAT_REPLY;
-        if (answer && m->term < w->node[m->to].hard.term) {
-            net_remove(w, i);
-        } else {
-            i++;
-        }
-    }
-}
-
 /* ---- a step and what comes of it ---- */
 
 /* What a step leaves to be done at once. */
@@ -510,6 +494,28 @@ static void deliver(const struct explworld_tools *t, struct explworld *w, uint32
     step(t, w, m.m.to, &(struct raft_event){.type = RAFT_EV_RECEIVE, .msg = &m.m}, m.entries);
 }
 
+/* An answer of a term that is over, on the disk too, of who asked. */
+static bool is_stale(const struct explworld *w, const struct raft_msg *m)
+{
+    bool answer = m->type == RAFT_MSG_VOTE_REPLY || m->type == RAFT_MSG_APPEND_REPLY ||
+                  m->type == RAFT_MSG_HEARTBEAT_REPLY;
+    return answer && m->term < w->node[m->to].hard.term;
+}
+
+/* Stale answers are to change nothing, whenever they come: they come at once, so that states which
+ * differ in them alone are one, and a core that does heed them is still caught. */
+static void net_settle(const struct explworld_tools *t, struct explworld *w)
+{
+    for (uint32_t i = 0; goes_on(w) && i < w->net_count;) {
+        if (is_stale(w, &w->net[i].m)) {
+            deliver(t, w, i, false);
+            i = 0;
+        } else {
+            i++;
+        }
+    }
+}
+
 static void propose(const struct explworld_tools *t, struct explworld *w, uint64_t id)
 {
     struct explworld_entry e = {.kind = RAFT_COMMAND, .what = ++w->proposals};
@@ -579,7 +585,7 @@ void explworld_make(const struct explworld_tools *t, struct explworld *w, explwo
             persist(t, w, id);
         }
     }
-    net_prune(w);
+    net_settle(t, w);
 }
 
 /* Is the i-th message the same as an earlier one? */

@@ -53,6 +53,8 @@ def bad_usage_exits_2_and_says_what():
         (("run", "1", "--tape", "/nonexistent"), "/nonexistent"),
         (("replay", "/nonexistent.seed"), "/nonexistent.seed"),
         (("plan", "."), "."),
+        (("explore", "nonsense"), "nonsense"),
+        (("explore", "--states", "x"), "--states"),
         (("sweep", "100"), "100"),
         (("sweep", "--jobs", "0"), "--jobs"),
         (("sweep", "--seeds", "5..4"), "--seeds"),

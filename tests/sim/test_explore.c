@@ -21,6 +21,29 @@ static struct explore_result search(const char *name, uint64_t states)
     return r;
 }
 
+/* What 4,000 states are enough to see, and with that, what a preset is good for. */
+static unsigned wanted(const char *preset)
+{
+    static const struct {
+        const char *preset;
+        unsigned marks;
+    } wants[] = {
+        {"votes", 1u << EXPLORE_LEADER | 1u << EXPLORE_CRASHED_VOTE},
+        {"prevote", 1u << EXPLORE_LEADER | 1u << EXPLORE_CRASHED_VOTE},
+        {"figure8", 1u << EXPLORE_TWO_LEADERS | 1u << EXPLORE_TRUNCATED},
+        {"truncate", 1u << EXPLORE_COMMITTED | 1u << EXPLORE_TRUNCATED},
+        {"members", 1u << EXPLORE_COMMITTED | 1u << EXPLORE_JOINT},
+        {"reads", 1u << EXPLORE_COMMITTED | 1u << EXPLORE_READ},
+    };
+    for (size_t i = 0; i < sizeof wants / sizeof *wants; i++) {
+        if (strcmp(preset, wants[i].preset) == 0) {
+            return wants[i].marks;
+        }
+    }
+    printf("# this test does not know preset %s\n", preset);
+    return UINT32_MAX;
+}
+
 static void explore__every_preset_is_silent(void)
 {
     const struct explore_preset *p;
@@ -28,7 +51,8 @@ static void explore__every_preset_is_silent(void)
         struct explore_result r = search(explore_name(p), 4000);
         EXPECT(r.st == ST_OK && !r.violated);
         EXPECT(r.complete || r.end.states >= 4000);
-        EXPECT((r.reached >> EXPLORE_LEADER & 1) != 0 || r.end.depth < 6);
+        unsigned want = wanted(explore_name(p));
+        EXPECT((r.reached & want) == want);
         EXPECT(strlen(explore_purpose(p)) > 20);
     }
     EXPECT(explore_find("no such preset") == NULL);
