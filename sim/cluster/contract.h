@@ -2,12 +2,14 @@
  *
  * The node says when it commits a batch and how that ended (env/note.h). The model keeps the
  * batches in commit order and, for each, a hash of the whole database after it; so a recovered view
- * is judged by looking for its hash among the states that are allowed: E1 prefix       the view is
- * the state after some batch n, in order E2 durability   n is at least the last batch acknowledged
- * with sync (power loss), or the last acknowledged at all (process death, E8) E3 atomicity follows:
- * there is no state between two batches E4 fate         what a recovery served is never undone:
- * contract_decided raises the bound E5 failed write a batch that failed is absent, or whole at its
- * place The hash of a map is the sum of its entries' hashes, so it is updated in O(1) a change. */
+ * is judged by looking for its hash among the states that are allowed:
+ *   E1  prefix        the view is the state after some batch n, in order
+ *   E2  durability    n is at least the last batch acknowledged with sync (power loss), or the last
+ *       acknowledged at all (process death, E8)
+ *   E3  atomicity     follows: there is no state between two batches
+ *   E4  fate          what a recovery served is never undone: contract_decided raises the bound
+ *   E5  failed write  a batch that failed is absent, or whole at its place
+ * The hash of a map is the sum of its entries' hashes, so it is updated in O(1) a change. */
 #ifndef SIM_CLUSTER_CONTRACT_H
 #define SIM_CLUSTER_CONTRACT_H
 
