@@ -68,6 +68,10 @@ static enum status serve(struct env *env, struct nodeopt *opt, struct err *err)
 {
     struct tkv *db;
     struct core *core = NULL;
+    if (opt->id != 0) {
+        err_set(err, "--id: a replicated node cannot be served yet");
+        return ST_UNSUPPORTED;
+    }
     enum status st = db_open(env, opt, &db, err);
     if (st != ST_OK) {
         return st;

@@ -12,7 +12,16 @@
 
 #define VALUE_TEXT_MAX 64
 
-enum kind { KIND_TEXT, KIND_ADDR, KIND_COUNT, KIND_BYTES, KIND_FLAG, KIND_SYNC, KIND_LEVEL };
+enum kind {
+    KIND_TEXT,
+    KIND_ADDR,
+    KIND_PEERS,
+    KIND_COUNT,
+    KIND_BYTES,
+    KIND_FLAG,
+    KIND_SYNC,
+    KIND_LEVEL
+};
 
 struct option {
     const char *name;
@@ -60,6 +69,20 @@ static const struct option options[] = {
     {"verify", KIND_FLAG, HERE(verify), 0, 1, 0, "            check whole structures as it runs"},
     {"log-level", KIND_LEVEL, HERE(log_least), 0, 3, ENV_LOG_INFO,
      "L         debug, info, warn or error (info)"},
+    {"id", KIND_COUNT, HERE(id), 1, INT64_MAX, 0,
+     "N                this node's number in its group: makes it replicated"},
+    {"peers", KIND_PEERS, HERE(peers), 0, 0, 0,
+     "ID=ADDR:PORT,… the nodes that found the group, this one too; none: alone"},
+    {"peer-listen", KIND_ADDR, HERE(peer_listen), 0, 0, 0,
+     "ADDR:PORT  for other nodes (its own address of --peers)"},
+    {"join", KIND_FLAG, HERE(join), 0, 1, 0,
+     "                wait to be added to a group that --peers names"},
+    {"cluster", KIND_TEXT, HERE(cluster), 0, 0, 0,
+     "NAME        nodes of another name are refused (tinykv)"},
+    {"election", KIND_COUNT, HERE(election_ms), 10, DAY_MS, 1000,
+     "MS         without a leader for so long, another is elected (1000)"},
+    {"heartbeat", KIND_COUNT, HERE(heartbeat_ms), 1, DAY_MS, 100,
+     "MS        between two signs of life of a leader (100)"},
 };
 
 #define OPTION_COUNT (sizeof options / sizeof *options)
@@ -76,9 +99,19 @@ static const struct option *option_find(struct slice name)
     return NULL;
 }
 
+static bool is_number(const struct option *o)
+{
+    return o->kind != KIND_TEXT && o->kind != KIND_ADDR && o->kind != KIND_PEERS;
+}
+
+static void *field_of(void *base, const struct option *o)
+{
+    return (char *)base + o->offset;
+}
+
 static uint64_t *number_of(void *base, const struct option *o)
 {
-    return (uint64_t *)(void *)((char *)base + o->offset);
+    return field_of(base, o);
 }
 
 /* ---- values ---- */
@@ -123,7 +156,7 @@ static enum status word_read(const char *const *words, size_t count, struct slic
     return ST_INVAL;
 }
 
-/* Parses a value of any kind but text and address. */
+/* Parses a value of any kind that is a number. */
 static enum status value_read(const struct option *o, struct slice text, uint64_t *value,
                               struct err *err)
 {
@@ -147,15 +180,30 @@ static enum status value_read(const struct option *o, struct slice text, uint64_
 
 /* ---- the command line ---- */
 
+/* A failure of a parser that does not know the option's name. */
+static enum status option_bad(const struct option *opt, const struct err *why, struct err *err)
+{
+    err_set(err, "--%s: %s", opt->name, why->text);
+    return ST_INVAL;
+}
+
 static enum status option_take(struct nodeopt *o, const struct option *opt, const char *value,
                                struct err *err)
 {
-    if (opt->kind == KIND_TEXT) {
-        o->data = value;
+    struct err why = {.text = ""};
+    switch (opt->kind) {
+    case KIND_TEXT:
+        memcpy(field_of(o, opt), &value, sizeof value);
         return ST_OK;
-    }
-    if (opt->kind == KIND_ADDR) {
-        return addr_parse(value, &o->listen, err);
+    case KIND_ADDR:
+        return addr_parse(value, field_of(o, opt), &why) == ST_OK ? ST_OK
+                                                                  : option_bad(opt, &why, err);
+    case KIND_PEERS:
+        return peerlist_parse(slice_text(value), field_of(o, opt), &why) == ST_OK
+                   ? ST_OK
+                   : option_bad(opt, &why, err);
+    default:
+        break;
     }
     void *base = opt->live ? (void *)&o->live : (void *)o;
     return value_read(opt, slice_text(value), number_of(base, opt), err);
@@ -166,7 +214,7 @@ static void presets(struct nodeopt *o)
     *o = (struct nodeopt){.data = NULL};
     o->listen = (struct env_addr){.family = 4, .port = 6379, .ip = {127, 0, 0, 1}};
     for (size_t i = 0; i < OPTION_COUNT; i++) {
-        if (options[i].kind != KIND_TEXT && options[i].kind != KIND_ADDR) {
+        if (is_number(&options[i])) {
             void *base = options[i].live ? (void *)&o->live : (void *)o;
             *number_of(base, &options[i]) = options[i].preset;
         }
@@ -203,6 +251,52 @@ static enum status argument_take(struct nodeopt *o, int argc, char **argv, int *
     return option_take(o, opt, equals != NULL ? equals + 1 : argv[++*i], err);
 }
 
+/* ---- what goes together ---- */
+
+static enum status alone_check(const struct nodeopt *o, struct err *err)
+{
+    const char *name = o->peers.count > 0           ? "peers"
+                       : o->join != 0               ? "join"
+                       : o->peer_listen.family != 0 ? "peer-listen"
+                       : o->cluster != NULL         ? "cluster"
+                                                    : NULL;
+    if (name != NULL) {
+        err_set(err, "--%s needs --id: which node of the group is this?", name);
+        return ST_INVAL;
+    }
+    return ST_OK;
+}
+
+/* Fills in what the options of a member follow from. */
+static enum status member_check(struct nodeopt *o, struct err *err)
+{
+    const struct env_addr *own = peerlist_find(&o->peers, o->id);
+    const char *why = NULL;
+    if (o->join == 0 && o->peers.count > 0 && own == NULL) {
+        why = "is not in --peers; a node that is to be added later takes --join";
+    } else if (o->join != 0 && own == NULL && o->peer_listen.family == 0) {
+        why = "with --join needs --peer-listen, or an address of its own in --peers";
+    } else if (o->join != 0 && o->peers.count == (own != NULL)) {
+        why = "with --join needs --peers, with other nodes of the group";
+    }
+    if (why != NULL) {
+        err_set(err, "--id %" PRIu64 " %s", o->id, why);
+        return ST_INVAL;
+    }
+    if (2 * o->heartbeat_ms > o->election_ms) {
+        err_set(err, "--heartbeat %" PRIu64 " must be at most half of --election %" PRIu64,
+                o->heartbeat_ms, o->election_ms);
+        return ST_INVAL;
+    }
+    if (o->cluster != NULL && o->cluster[0] == '\0') {
+        err_set(err, "--cluster must not be empty");
+        return ST_INVAL;
+    }
+    o->cluster = o->cluster != NULL ? o->cluster : "tinykv";
+    o->peer_listen = o->peer_listen.family == 0 && own != NULL ? *own : o->peer_listen;
+    return ST_OK;
+}
+
 enum status nodeopt_parse(struct nodeopt *o, int argc, char **argv, struct err *err)
 {
     presets(o);
@@ -216,7 +310,7 @@ enum status nodeopt_parse(struct nodeopt *o, int argc, char **argv, struct err *
         err_set(err, "--data DIR is required");
         return ST_INVAL;
     }
-    return ST_OK;
+    return o->id != 0 ? member_check(o, err) : alone_check(o, err);
 }
 
 /* ---- CONFIG ---- */
@@ -267,6 +361,7 @@ const char *nodeopt_live_get(const struct nodeopt_live *live, int i, char *text)
 void nodeopt_help(struct env *env)
 {
     static const char head[] = "usage: tinykv serve --data DIR [options]\n"
+                               "       tinykv serve --data DIR --id N [--peers LIST] [options]\n"
                                "       tinykv dump wal|sst|manifest FILE\n"
                                "       tinykv verify|repair|stats DIR\n"
                                "       tinykv version\n"

@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/slice.h"
 #include "env/env.h"
+#include "node/peerlist.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -35,6 +36,14 @@ struct nodeopt {
     uint64_t group_bytes;
     uint64_t inflight; /* requests of a connection that wait for the core, at most */
     uint64_t cursors;  /* SCAN cursors that are remembered */
+    /* a member of a group; docs/node.md says which of these go together */
+    uint64_t id;                 /* 0: the node is not replicated */
+    struct peerlist peers;       /* the founders; with `join`: whom to call */
+    struct env_addr peer_listen; /* family 0: the node has no listener for other nodes */
+    uint64_t join;
+    const char *cluster;
+    uint64_t election_ms;
+    uint64_t heartbeat_ms;
 };
 
 /* Parses the arguments after `serve`. */
