@@ -25,7 +25,7 @@ static void defaults(struct replica_options *o)
     o->reply_max = o->reply_max != 0 ? o->reply_max : 64u << 20;
     o->envelope_bytes = o->envelope_bytes != 0 ? o->envelope_bytes : 256u << 10;
     o->proposals = o->proposals != 0 ? o->proposals : 256;
-    o->inbox_bytes = o->inbox_bytes != 0 ? o->inbox_bytes : 64u << 20;
+    o->inbox_bytes = o->inbox_bytes != 0 ? o->inbox_bytes : 16u << 20;
     o->raft.election = o->raft.election != 0 ? o->raft.election : 1000 * REPLICA_MS;
     /* Payloads that the core counts on are in the log's memory. */
     o->log.cache_bytes = o->log.cache_bytes != 0 ? o->log.cache_bytes : warm + (8u << 20);
@@ -201,7 +201,7 @@ enum status replica_open(struct env *env, const struct replica_options *o, struc
     r->o = *o;
     defaults(&r->o);
     CK((r->o.proposals & (r->o.proposals - 1)) == 0);
-    list_init(&r->inbox);
+    peerbox_init(&r->inbox, env, r->o.inbox_bytes);
     list_init(&r->submitted);
     list_init(&r->held);
     list_init(&r->waiting);
@@ -238,7 +238,7 @@ enum status replica_close(struct replica *r)
     }
     CK(!r->running);
     CK(list_empty(&r->submitted));
-    messages_free(r, &r->inbox);
+    peerbox_release(&r->inbox);
     messages_free(r, &r->held);
     for (uint32_t i = 0; i < RAFT_MEMBERS_MAX; i++) {
         raftlog_batch_release(&r->fetches[i].batch);
@@ -368,9 +368,10 @@ static void reader_main(void *arg)
 
 /* What a turn begins with. */
 struct news {
-    struct list inbox;
+    struct list *inbox; /* struct peerbox_message; until the next turn */
     uint64_t durable;
-    uint64_t unreachable;
+    uint64_t unreachable[RAFT_MEMBERS_MAX];
+    uint32_t unreachable_count;
     enum status disk_st;
     bool old_read;
     bool quit;
@@ -387,8 +388,9 @@ static void splice(struct list *to, struct list *from)
 
 static bool any_news(const struct replica *r)
 {
-    return !list_empty(&r->inbox) || !list_empty(&r->submitted) || r->quit || r->old_read ||
-           r->unreachable != 0 || (!r->halted && (r->durable > r->done || r->disk_st != ST_OK));
+    return r->mail || !list_empty(&r->submitted) || r->quit || r->old_read ||
+           r->unreachable_count > 0 ||
+           (!r->halted && (r->durable > r->done || r->disk_st != ST_OK));
 }
 
 static uint64_t earlier(uint64_t a, uint64_t b)
@@ -422,6 +424,15 @@ static void status_share(struct replica *r)
     s->failed = r->failed;
 }
 
+static void mail_take(struct replica *r, struct news *n)
+{
+    bool resume;
+    n->inbox = peerbox_take(&r->inbox, &resume);
+    if (resume && r->o.transport.resume != NULL) {
+        r->o.transport.resume(r->o.transport.arg);
+    }
+}
+
 /* Waits until there is something to do, unless there is anyway, and takes it. */
 static void news_take(struct replica *r, bool wait, struct news *n)
 {
@@ -433,9 +444,7 @@ static void news_take(struct replica *r, bool wait, struct news *n)
             break;
         }
     }
-    list_init(&n->inbox);
-    splice(&n->inbox, &r->inbox);
-    r->inbox_bytes = 0;
+    r->mail = false;
     while (!list_empty(&r->submitted)) {
         struct list *l = r->submitted.next;
         bool reads = LIST_ENTRY(l, struct replica_request, link)->reads;
@@ -443,23 +452,25 @@ static void news_take(struct replica *r, bool wait, struct news *n)
         list_insert(reads ? &r->asking : &r->waiting, l);
     }
     n->durable = r->durable;
-    n->unreachable = r->unreachable;
+    memcpy(n->unreachable, r->unreachable, r->unreachable_count * sizeof *n->unreachable);
+    n->unreachable_count = r->unreachable_count;
     n->disk_st = r->disk_st;
     n->old_read = r->old_read;
     n->quit = r->quit;
-    r->unreachable = 0;
+    r->unreachable_count = 0;
     r->old_read = false;
     env_mutex_unlock(r->env, &r->mutex);
+    mail_take(r, n);
     r->now = env_clock_mono(r->env);
 }
 
 /* What came over the wire and is to go into the log must be an envelope. */
-static bool proposal_is_sane(struct replica *r, const struct replicamsg *m)
+static bool proposal_is_sane(struct replica *r, const struct peerwire_in *m)
 {
     struct envelope head;
     bool sane = true;
-    for (uint32_t i = 0; sane && m->m.type == RAFT_MSG_PROPOSE && i < m->m.count; i++) {
-        sane = m->entries != NULL && m->entries[i].kind == RAFT_COMMAND &&
+    for (uint32_t i = 0; sane && m->msg.type == RAFT_MSG_PROPOSE && i < m->msg.count; i++) {
+        sane = m->entries[i].kind == RAFT_COMMAND &&
                envelope_open(&r->sm.reader, m->entries[i].data, &head) == ST_OK;
     }
     return sane;
@@ -467,17 +478,15 @@ static bool proposal_is_sane(struct replica *r, const struct replicamsg *m)
 
 static void inbox_run(struct replica *r, struct list *inbox)
 {
-    while (!list_empty(inbox)) {
-        struct replicamsg *m = LIST_ENTRY(inbox->next, struct replicamsg, link);
-        list_remove(&m->link);
-        struct raft_event e = {.type = RAFT_EV_RECEIVE, .msg = &m->m};
+    for (struct list *l = inbox->next; l != inbox; l = l->next) {
+        const struct peerwire_in *m = &LIST_ENTRY(l, struct peerbox_message, link)->in;
+        struct raft_event e = {.type = RAFT_EV_RECEIVE, .msg = &m->msg};
         struct replica_input in = {.entries = m->entries};
-        if (m->m.type == RAFT_MSG_SNAPSHOT || !proposal_is_sane(r, m)) {
+        if (m->msg.type == RAFT_MSG_SNAPSHOT || !proposal_is_sane(r, m)) {
             r->dropped++;
         } else {
             replica_step(r, &e, &in);
         }
-        replicamsg_free(&r->env->mem, m);
     }
 }
 
@@ -534,12 +543,12 @@ static void news_run(struct replica *r, struct news *n)
     if (n->durable > r->done && !r->halted) {
         replica_step_persisted(r, n->durable);
     }
-    inbox_run(r, &n->inbox);
+    inbox_run(r, n->inbox);
     if (n->old_read) {
         fetched_run(r);
     }
-    if (n->unreachable != 0) {
-        struct raft_event e = {.type = RAFT_EV_UNREACHABLE, .node = n->unreachable};
+    for (uint32_t i = 0; i < n->unreachable_count; i++) {
+        struct raft_event e = {.type = RAFT_EV_UNREACHABLE, .node = n->unreachable[i]};
         replica_step(r, &e, NULL);
     }
     stall_check(r);
@@ -587,7 +596,9 @@ static void replica_main(void *arg)
         } else {
             replica_ask_turn(r);
         }
+        replica_step_flush(r);
         wait = replica_apply_some(r);
+        replica_step_flush(r);
     }
     replica_ask_end(r);
     env_mutex_lock(r->env, &r->mutex);
@@ -661,31 +672,32 @@ void replica_submit(struct replica *r, struct list *requests)
     env_mutex_unlock(r->env, &r->mutex);
 }
 
-void replica_receive(struct replica *r, const struct raft_msg *m, const struct raft_entry *entries)
+enum status replica_receive(struct replica *r, const struct peerwire_in *in)
 {
-    struct replicamsg *copy;
-    if (replicamsg_new(&r->env->mem, m, entries, true, &copy) != ST_OK) {
-        return; /* as the network may */
-    }
-    env_mutex_lock(r->env, &r->mutex);
-    bool room = r->inbox_bytes < r->o.inbox_bytes;
-    if (room) {
-        r->inbox_bytes += copy->bytes;
-        list_insert(&r->inbox, &copy->link);
+    bool first;
+    enum status st = peerbox_put(&r->inbox, in, &first);
+    if (first) {
+        env_mutex_lock(r->env, &r->mutex);
+        r->mail = true;
         env_cond_signal(r->env, &r->work);
-    }
-    env_mutex_unlock(r->env, &r->mutex);
-    if (!room) {
+        env_mutex_unlock(r->env, &r->mutex);
+    } else if (st == ST_BUSY) {
         ENV_PROBE(r->env, "replica: the inbox is full");
-        replicamsg_free(&r->env->mem, copy);
     }
+    return st;
 }
 
 void replica_unreachable(struct replica *r, uint64_t node)
 {
     env_mutex_lock(r->env, &r->mutex);
-    r->unreachable = node;
-    env_cond_signal(r->env, &r->work);
+    uint32_t at = 0;
+    while (at < r->unreachable_count && r->unreachable[at] != node) {
+        at++;
+    }
+    if (at == r->unreachable_count && at < RAFT_MEMBERS_MAX) {
+        r->unreachable[r->unreachable_count++] = node;
+        env_cond_signal(r->env, &r->work);
+    }
     env_mutex_unlock(r->env, &r->mutex);
 }
 

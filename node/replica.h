@@ -28,6 +28,7 @@
 
 #include "base/err.h"
 #include "base/list.h"
+#include "node/peerwire.h"
 #include "node/statemachine.h"
 #include "raft/raft.h"
 #include "raft/raftlog.h"
@@ -62,11 +63,16 @@ struct replica_request {
 
 /* ---- the network ---- */
 
+/* All of it is called on the replica thread, and must not block. */
 struct replica_transport {
-    /* Takes the message to m->to, or drops it; does not block. entries (m->count of them, or NULL)
-     * and everything else are borrowed for the call. On the replica thread. A message may be lost
-     * or late; one of type PROPOSE must not arrive twice, for it would be done twice. */
+    /* Takes the message to m->to, or drops it. entries (m->count of them, or NULL) and everything
+     * else are borrowed for the call. A message may be lost or late; one of type PROPOSE must not
+     * arrive twice, for it would be done twice. NULL: there is nobody else. */
     void (*deliver)(void *arg, const struct raft_msg *m, const struct raft_entry *entries);
+    /* What was delivered leaves now: before the turn waits or applies. May be NULL. */
+    void (*flush)(void *arg);
+    /* There is room for what replica_receive refused. May be NULL. */
+    void (*resume)(void *arg);
     void *arg;
 };
 
@@ -81,7 +87,7 @@ struct replica_options {
     uint64_t reply_max;      /* bytes of a reply [64 MiB] */
     uint64_t envelope_bytes; /* of requests in one envelope, about [256 KiB] */
     uint32_t proposals;      /* envelopes under way, a power of two [256] */
-    uint64_t inbox_bytes;    /* of messages that wait; more are dropped [64 MiB] */
+    uint64_t inbox_bytes;    /* of messages that wait; more are refused [16 MiB] */
 };
 
 /* Makes the log of a new member, in `dir`/raft: of a group that is founded with these members, or
@@ -108,8 +114,9 @@ NODISCARD enum status replica_close(struct replica *r);
 /* Hands requests over: the list is empty afterwards. */
 void replica_submit(struct replica *r, struct list *requests);
 
-/* A message came: it is copied, or dropped. */
-void replica_receive(struct replica *r, const struct raft_msg *m, const struct raft_entry *entries);
+/* A message came. ST_OK: it was copied. ST_BUSY: not now; transport.resume will say when.
+ * ST_NOMEM: it is lost. */
+NODISCARD enum status replica_receive(struct replica *r, const struct peerwire_in *in);
 
 /* What was sent to that node lately is probably lost. */
 void replica_unreachable(struct replica *r, uint64_t node);

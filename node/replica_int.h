@@ -2,6 +2,7 @@
 #ifndef NODE_REPLICA_INT_H
 #define NODE_REPLICA_INT_H
 
+#include "node/peerbox.h"
 #include "node/replica.h"
 #include "node/replicamsg.h"
 
@@ -70,16 +71,18 @@ struct replica {
     struct env_thread reader;
     bool running;
 
-    struct env_mutex mutex; /* guards the next block */
-    struct env_cond work;   /* for the replica thread */
-    struct env_cond disk;   /* for the writer */
-    struct env_cond old;    /* for the reader */
-    struct list inbox;      /* struct replicamsg */
-    uint64_t inbox_bytes;
-    struct list submitted; /* struct replica_request */
-    uint64_t unreachable;  /* a node; 0: none */
-    uint64_t durable;      /* the writer's word */
-    enum status disk_st;   /* the writer's last failure */
+    struct peerbox inbox; /* has a lock of its own */
+
+    struct env_mutex mutex;                 /* guards the next block */
+    struct env_cond work;                   /* for the replica thread */
+    struct env_cond disk;                   /* for the writer */
+    struct env_cond old;                    /* for the reader */
+    bool mail;                              /* the inbox is not empty any more */
+    struct list submitted;                  /* struct replica_request */
+    uint64_t unreachable[RAFT_MEMBERS_MAX]; /* nodes, each once */
+    uint32_t unreachable_count;
+    uint64_t durable;    /* the writer's word */
+    enum status disk_st; /* the writer's last failure */
     bool write_pending;
     bool quit;
     bool quit_disk;
@@ -97,6 +100,7 @@ struct replica {
     uint64_t pending_since;
     bool stalled;
     bool halted;       /* nothing more happens but the end */
+    bool unflushed;    /* messages were handed to the transport */
     struct list held;  /* struct replicamsg, by their `after` */
     uint64_t apply_to; /* entries below it are to be applied */
     uint64_t apply_at; /* not before this time */
@@ -128,6 +132,8 @@ struct replica_input {
 void replica_step(struct replica *r, struct raft_event *e, const struct replica_input *in);
 void replica_step_persisted(struct replica *r, uint64_t seq);
 void replica_step_release(struct replica *r);
+/* What was handed to the transport leaves. */
+void replica_step_flush(struct replica *r);
 /* The replica cannot go on. */
 void replica_step_fail(struct replica *r, enum status why, const char *what);
 

@@ -128,15 +128,31 @@ static const struct raft_entry *entries_attach(struct replica *r, struct raft_ms
     return m->count > 0 ? r->send_batch.entries : NULL;
 }
 
+static void hand_over(struct replica *r, const struct raft_msg *m, const struct raft_entry *entries)
+{
+    if (r->o.transport.deliver != NULL) {
+        r->o.transport.deliver(r->o.transport.arg, m, entries);
+        r->unflushed = true;
+    }
+}
+
+void replica_step_flush(struct replica *r)
+{
+    if (r->unflushed && r->o.transport.flush != NULL) {
+        r->o.transport.flush(r->o.transport.arg);
+    }
+    r->unflushed = false;
+}
+
 static void send_or_hold(struct replica *r, uint64_t after, const struct raft_msg *m,
                          const struct raft_entry *entries)
 {
     if (after <= r->done) {
-        r->o.transport.deliver(r->o.transport.arg, m, entries);
+        hand_over(r, m, entries);
         return;
     }
     struct replicamsg *held;
-    enum status st = replicamsg_new(&r->env->mem, m, entries, false, &held);
+    enum status st = replicamsg_new(&r->env->mem, m, entries, &held);
     if (st != ST_OK) {
         r->dropped++; /* as the network may */
         return;
@@ -175,7 +191,7 @@ void replica_step_release(struct replica *r)
         l = l->next;
         if (m->after <= r->done) {
             list_remove(&m->link);
-            r->o.transport.deliver(r->o.transport.arg, &m->m, m->entries);
+            hand_over(r, &m->m, m->entries);
             replicamsg_free(&r->env->mem, m);
         }
     }

@@ -1,27 +1,15 @@
 /* replicamsg.c - see replicamsg.h. */
 #include "node/replicamsg.h"
 
-#include "base/ck.h"
-#include "node/confcode.h"
-
-/* Room for everything, in this order: the message, entries, items, configurations, bytes. */
-struct room {
-    uint32_t configs;
-    size_t bytes;
-    size_t size;
-};
-
-static struct room room_of(const struct raft_msg *m, const struct raft_entry *entries)
+/* The message, its entries, their bytes. */
+static size_t size_of(const struct raft_msg *m, const struct raft_entry *entries)
 {
-    struct room r = {.configs = 0};
+    size_t size = sizeof(struct replicamsg);
     uint32_t count = entries != NULL ? m->count : 0;
     for (uint32_t i = 0; i < count; i++) {
-        r.configs += entries[i].kind == RAFT_CONFIG;
-        r.bytes += entries[i].data.size;
+        size += sizeof *entries + entries[i].data.size;
     }
-    r.size = sizeof(struct replicamsg) + r.bytes + r.configs * sizeof(struct raft_config) +
-             count * (sizeof(struct raft_entry) + sizeof(struct raft_item));
-    return r;
+    return size;
 }
 
 static void entries_copy(struct replicamsg *c, const struct raft_entry *entries, char *bytes)
@@ -36,53 +24,25 @@ static void entries_copy(struct replicamsg *c, const struct raft_entry *entries,
     }
 }
 
-static enum status items_make(struct replicamsg *c, struct raft_config *configs)
-{
-    for (uint32_t i = 0; i < c->m.count; i++) {
-        const struct raft_entry *e = &c->entries[i];
-        c->items[i] = (struct raft_item){
-            .term = e->term, .bytes = (uint32_t)e->data.size, .kind = (uint8_t)e->kind};
-        if (e->kind == RAFT_CONFIG) {
-            enum status st = confcode_read(e->data, configs);
-            if (st != ST_OK) {
-                return st;
-            }
-            c->items[i].config = configs++;
-        }
-    }
-    c->m.items = c->items;
-    return ST_OK;
-}
-
 enum status replicamsg_new(struct mem *mem, const struct raft_msg *m,
-                           const struct raft_entry *entries, bool parse, struct replicamsg **out)
+                           const struct raft_entry *entries, struct replicamsg **out)
 {
-    struct room room = room_of(m, entries);
-    struct replicamsg *c = mem_alloc(mem, room.size);
-    *out = NULL;
+    struct replicamsg *c = mem_alloc(mem, size_of(m, entries));
+    *out = c;
     if (c == NULL) {
         return ST_NOMEM;
     }
-    *c = (struct replicamsg){.bytes = room.size, .m = *m};
+    *c = (struct replicamsg){.m = *m};
     list_init(&c->link);
     c->m.items = NULL;
     if (m->config != NULL) {
         c->config = *m->config;
         c->m.config = &c->config;
     }
-    enum status st = ST_OK;
     if (entries != NULL && m->count > 0) {
         c->entries = (struct raft_entry *)(void *)(c + 1);
-        c->items = (struct raft_item *)(void *)(c->entries + m->count);
-        struct raft_config *configs = (struct raft_config *)(void *)(c->items + m->count);
-        entries_copy(c, entries, (char *)(configs + room.configs));
-        st = parse ? items_make(c, configs) : ST_OK;
+        entries_copy(c, entries, (char *)(c->entries + m->count));
     }
-    if (st != ST_OK) {
-        replicamsg_free(mem, c);
-        return st;
-    }
-    *out = c;
     return ST_OK;
 }
 

@@ -1,9 +1,7 @@
 /* replicamsg.h - a message of consensus with the payloads of its entries, in one block: for those
- * that wait, in a queue or for a write.
+ * that wait for a write before they may leave.
  *
- * Making one from what came over the wire also decodes the configurations among its entries and
- * in it, for the core wants them as structs.
- * Failure: ST_NOMEM; ST_CORRUPT or ST_UNSUPPORTED: a configuration is none. */
+ * Failure: ST_NOMEM. */
 #ifndef NODE_REPLICAMSG_H
 #define NODE_REPLICAMSG_H
 
@@ -15,17 +13,14 @@
 struct replicamsg {
     struct list link;
     uint64_t after; /* held until this write is durable */
-    size_t bytes;   /* of the block */
     struct raft_msg m;
     struct raft_entry *entries; /* m.count of them; NULL: it has none */
-    struct raft_item *items;    /* m.items, when they were made */
     struct raft_config config;  /* m.config points to it, when it has one */
 };
 
-/* A copy. With `parse` the items are made from the entries. */
+/* A copy; its items are NULL. */
 NODISCARD enum status replicamsg_new(struct mem *mem, const struct raft_msg *m,
-                                     const struct raft_entry *entries, bool parse,
-                                     struct replicamsg **out);
+                                     const struct raft_entry *entries, struct replicamsg **out);
 
 void replicamsg_free(struct mem *mem, struct replicamsg *m); /* NULL is harmless */
 

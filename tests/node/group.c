@@ -1,8 +1,10 @@
 /* group.c - see group.h. */
 #include "tests/node/group.h"
 
+#include "base/ck.h"
 #include "env/note.h"
-#include "node/replicamsg.h"
+#include "net/frame.h"
+#include "net/pbdec.h"
 #include "sim/simmem.h"
 
 #include <inttypes.h>
@@ -36,13 +38,22 @@ static uint64_t now_of(const struct group *g)
 
 /* ---- the network ---- */
 
+static void mail_free(struct group_mail *m)
+{
+    list_remove(&m->link);
+    buf_release(&m->frame);
+    mem_release(simmem(), m);
+}
+
 static void mail_clear(struct group_node *n)
 {
     while (!list_empty(&n->mail)) {
-        struct replicamsg *m = LIST_ENTRY(n->mail.next, struct replicamsg, link);
-        list_remove(&m->link);
-        replicamsg_free(simmem(), m);
+        mail_free(LIST_ENTRY(n->mail.next, struct group_mail, link));
     }
+    while (!list_empty(&n->said_mail)) {
+        mail_free(LIST_ENTRY(n->said_mail.next, struct group_mail, link));
+    }
+    n->full = false;
 }
 
 /* What a node says must be on its disk: a crash that comes now must not take it back. */
@@ -85,24 +96,42 @@ static void deliver(void *arg, const struct raft_msg *m, const struct raft_entry
 {
     struct group_node *n = arg;
     struct group *g = n->g;
-    struct replicamsg *copy;
     remember(n, m);
     bool lost = m->to == 0 || m->to > g->plan.nodes || g->node[m->to].proc == NULL ||
                 g->cut[m->from][m->to] || (!g->calm && prng_below(&g->net, 1000) < g->plan.loss);
-    if (lost || replicamsg_new(simmem(), m, entries, false, &copy) != ST_OK) {
+    if (lost) {
         return;
     }
+    struct group_mail *mail = mem_zalloc(simmem(), sizeof *mail);
     uint64_t most = g->calm ? 2 * MS : 1 + prng_below(&g->net, 40 * MS);
-    copy->after = now_of(g) + prng_below(&g->net, most);
-    list_insert(&g->node[m->to].mail, &copy->link);
+    mail->at = now_of(g) + prng_below(&g->net, most);
+    mail->to = m->to;
+    buf_init(&mail->frame, simmem());
+    CK(peerwire_append(&g->wire, m, entries, &mail->frame) == ST_OK);
+    list_insert(&n->said_mail, &mail->link);
 }
 
-static struct replicamsg *mail_take(struct group_node *n)
+static void flush(void *arg)
+{
+    struct group_node *n = arg;
+    while (!list_empty(&n->said_mail)) {
+        struct group_mail *m = LIST_ENTRY(n->said_mail.next, struct group_mail, link);
+        list_remove(&m->link);
+        list_insert(&n->g->node[m->to].mail, &m->link);
+    }
+}
+
+static void resume(void *arg)
+{
+    struct group_node *n = arg;
+    n->full = false;
+}
+
+static struct group_mail *mail_due(struct group_node *n)
 {
     for (struct list *l = n->mail.next; l != &n->mail; l = l->next) {
-        struct replicamsg *m = LIST_ENTRY(l, struct replicamsg, link);
-        if (m->after <= now_of(n->g)) {
-            list_remove(l);
+        struct group_mail *m = LIST_ENTRY(l, struct group_mail, link);
+        if (m->at <= now_of(n->g)) {
             return m;
         }
     }
@@ -292,7 +321,7 @@ static struct raft_config founders(const struct group *g)
 static struct replica_options options_of(struct group_node *n, struct tkv_options *engine)
 {
     struct replica_options o = {.dir = "."};
-    o.transport = (struct replica_transport){deliver, n};
+    o.transport = (struct replica_transport){deliver, flush, resume, n};
     o.raft.verify = true;
     o.engine = engine;
     tkv_options_init(engine);
@@ -305,6 +334,7 @@ static struct replica_options options_of(struct group_node *n, struct tkv_option
         o.raft.warm_bytes = 256;
         o.proposals = 4;
         o.envelope_bytes = 128;
+        o.inbox_bytes = 2048;
     }
     return o;
 }
@@ -326,13 +356,33 @@ static enum status node_open(struct env *env, struct group_node *n, struct err *
     return st == ST_OK ? replica_start(n->replica) : st;
 }
 
+static void mail_read(struct group *g, const struct buf *frame, struct peerwire_in *in)
+{
+    struct frame_reader reader;
+    struct slice payload;
+    struct peermsg m;
+    const char *what;
+    pbarena_reset(&g->arena);
+    frame_init(&reader, FRAME_PEER, PB_SIZE_MAX, false);
+    CK(frame_parse(&reader, frame->data, frame->size, &payload) == ST_OK);
+    CK(pbdec_read(&peermsg_table, payload, &g->arena, &m, NULL) == ST_OK);
+    CK(peermsg_check(&m, &what) == ST_OK);
+    CK(peerwire_read(&m, &g->arena, in, &what) == ST_OK);
+}
+
 static void mail_bring(struct group_node *n)
 {
-    struct replicamsg *m;
-    while ((m = mail_take(n)) != NULL) {
-        struct raft_msg msg = m->m;
-        replica_receive(n->replica, &msg, m->entries);
-        replicamsg_free(simmem(), m);
+    struct group_mail *m;
+    while (!n->full && (m = mail_due(n)) != NULL) {
+        struct peerwire_in in;
+        mail_read(n->g, &m->frame, &in);
+        n->full = true; /* what resumes may come before the answer */
+        if (replica_receive(n->replica, &in) == ST_BUSY) {
+            n->g->refused++;
+        } else {
+            n->full = false;
+            mail_free(m);
+        }
     }
 }
 
@@ -616,6 +666,8 @@ void group_run(struct group *g, const struct group_plan *p)
     memset(g, 0, sizeof *g);
     g->plan = *p;
     g->net.state = p->seed;
+    g->wire.mem = simmem();
+    pbarena_init(&g->arena, simmem(), SIZE_MAX / 2, 1u << 20);
     list_init(&g->tasks);
     plan_init(&g->world_plan, simmem(), p->seed);
     fiber_pool_init(&g->pool, 0);
@@ -625,6 +677,7 @@ void group_run(struct group *g, const struct group_plan *p)
     for (uint32_t i = 1; i <= p->nodes; i++) {
         g->node[i] = (struct group_node){.g = g, .id = i, .host = world_host(&g->world, NULL)};
         list_init(&g->node[i].mail);
+        list_init(&g->node[i].said_mail);
     }
     g->reaper = world_task(&g->world, "reaper", &g->tasks, reap, g);
     (void)world_task(&g->world, "fate", &g->tasks, fate, g);
@@ -643,6 +696,8 @@ void group_run(struct group *g, const struct group_plan *p)
     world_release(&g->world);
     fiber_pool_release(&g->pool);
     plan_release(&g->world_plan);
+    peerwire_release(&g->wire);
+    pbarena_release(&g->arena);
     free(g->value);
     g->value = NULL;
 }

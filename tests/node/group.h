@@ -39,13 +39,23 @@ struct group_write {
 
 struct group;
 
+/* A message on its way, as the bytes of the wire. */
+struct group_mail {
+    struct list link;
+    uint64_t at; /* when it comes: virtual time */
+    uint64_t to;
+    struct buf frame;
+};
+
 struct group_node {
     struct group *g;
     uint64_t id;
     struct host *host;
     struct proc *proc;              /* NULL: it is down */
     struct replica *replica;        /* of that process */
-    struct list mail;               /* struct replicamsg; `after` is when it comes */
+    struct list said_mail;          /* struct group_mail of its own, until it flushes */
+    struct list mail;               /* that is on its way to it */
+    bool full;                      /* its inbox is, until it resumes */
     uint32_t busy;                  /* clients */
     uint64_t applied;               /* as its notes say */
     uint64_t said_term;             /* the highest that a message of it carried, */
@@ -65,6 +75,8 @@ struct group {
     struct list tasks;
     struct task *reaper; /* takes the power of the doomed */
     struct prng net;
+    struct peerwire wire;
+    struct pbarena arena;
     struct group_node node[GROUP_MOST + 1];
     bool cut[GROUP_MOST + 1][GROUP_MOST + 1];
     bool calm;   /* no more misfortune */
@@ -73,6 +85,7 @@ struct group {
     uint32_t write_count;
     uint64_t longest; /* length of the key that somebody was told */
     uint64_t reads;   /* answered */
+    uint64_t refused; /* messages, for a time, by full inboxes */
     uint64_t fates[GROUP_FATES];
     char *value; /* of the key, in the end; malloc'ed */
     size_t value_size;

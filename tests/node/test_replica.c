@@ -28,15 +28,9 @@ struct ask {
     uint64_t size; /* what a read found */
 };
 
-static void deliver(void *arg, const struct raft_msg *m, const struct raft_entry *entries)
-{
-    (void)arg, (void)m, (void)entries; /* there is nobody else */
-}
-
 static struct replica_options options(void)
 {
-    return (struct replica_options){
-        .dir = ".", .transport = {deliver, NULL}, .log = {.segment_bytes = 64 * 1024}};
+    return (struct replica_options){.dir = ".", .log = {.segment_bytes = 64 * 1024}};
 }
 
 static void rig_init(struct rig *g)
