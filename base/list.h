@@ -41,4 +41,17 @@ static inline void list_remove(struct list *node)
     list_init(node);
 }
 
+/* Moves all of `from` to the tail of `to`. */
+static inline void list_splice(struct list *to, struct list *from)
+{
+    if (list_empty(from)) {
+        return;
+    }
+    from->next->prev = to->prev;
+    to->prev->next = from->next;
+    from->prev->next = to;
+    to->prev = from->prev;
+    list_init(from);
+}
+
 #endif

@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "node/glob.h"
 #include "node/node.h"
+#include "node/replica.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -223,6 +224,35 @@ static void info_persistence(const struct call *c, struct reply *r)
     info_line(r, "write_error:%s\r\n\r\n", tkv_status_text(s.write_error));
 }
 
+static const char *role_text(const struct raft_view *v)
+{
+    switch (v->state) {
+    case RAFT_LEADER:
+        return "leader";
+    case RAFT_CANDIDATE:
+    case RAFT_PRECANDIDATE:
+        return "candidate";
+    default:
+        return "follower";
+    }
+}
+
+static void info_raft(const struct call *c, struct reply *r)
+{
+    struct replica_status s;
+    replica_status(c->core->replica, &s);
+    info_line(r, "# Raft\r\nnode:%" PRIu64 "\r\nstate:%s\r\nleader:%" PRIu64 "\r\n", s.raft.self,
+              role_text(&s.raft), s.raft.leader);
+    info_line(r, "term:%" PRIu64 "\r\nlast:%" PRIu64 "\r\ncommit:%" PRIu64 "\r\n", s.raft.term,
+              s.raft.last, s.raft.commit);
+    info_line(r, "applied:%" PRIu64 "\r\ndigest:%016" PRIx64 "\r\ndurable:%" PRIu64 "\r\n",
+              s.applied.place.index, s.applied.digest, s.raft.durable);
+    info_line(r, "entries:%" PRIu64 "\r\nrequests:%" PRIu64 "\r\nrepeats:%" PRIu64 "\r\n",
+              s.counts.entries, s.counts.requests, s.counts.repeats);
+    info_line(r, "envelopes:%" PRIu64 "\r\nagain:%" PRIu64 "\r\ndropped:%" PRIu64 "\r\n\r\n",
+              s.envelopes, s.again, s.dropped);
+}
+
 enum status cmdadmin_info(struct call *c)
 {
     struct reply text;
@@ -236,7 +266,10 @@ enum status cmdadmin_info(struct call *c)
                   "# Clients\r\nconnected_clients:%" PRIu64 "\r\nmaxclients:%" PRIu64 "\r\n\r\n",
                   c->core->counts.clients, c->core->live.clients_max);
     }
-    if (section_asked(c, "persistence")) {
+    if (c->core->replica != NULL && section_asked(c, "raft")) {
+        info_raft(c, &text);
+    }
+    if (c->core->db != NULL && section_asked(c, "persistence")) {
         info_persistence(c, &text);
     }
     if (section_asked(c, "stats")) {

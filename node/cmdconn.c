@@ -68,6 +68,10 @@ enum status cmdconn_durability(struct call *c)
     if (c->count > 2 || (!sync && !command_is(c, 1, "buffered"))) {
         return command_syntax_error(c);
     }
+    if (c->core->front != NULL && !sync) {
+        reply_error(c->reply, "ERR a node that replicates knows sync only");
+        return ST_OK;
+    }
     s->sync = sync;
     reply_simple(c->reply, "OK");
     return ST_OK;

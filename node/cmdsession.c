@@ -48,3 +48,48 @@ enum status cmdsession_session(struct call *c)
     }
     return command_bad_subcommand(c);
 }
+
+#define RUN_ARGS 5u /* SESSION RUN id sequence answered */
+
+/* What follows is a command that the log takes. */
+static enum status run_route(struct call *c)
+{
+    struct job *j = c->job;
+    int64_t numbers[3];
+    for (uint32_t i = 0; i < 3; i++) {
+        if (!command_integer(c->args[2 + i], &numbers[i]) || (i == 0 && numbers[i] == 0)) {
+            return command_not_integer(c);
+        }
+    }
+    struct call inner = *c;
+    inner.args = c->args + RUN_ARGS;
+    inner.count = c->count - RUN_ARGS;
+    const struct command *cmd = command_check(&inner);
+    if (cmd == NULL) {
+        return ST_OK;
+    }
+    enum job_route route = command_route(cmd);
+    if ((route != JOB_READS && route != JOB_WRITES) || cmd->run == cmdsession_session) {
+        reply_error(c->reply, "ERR '%s' cannot be done in a session", cmd->name);
+        return ST_OK;
+    }
+    j->once.session = (uint64_t)numbers[0];
+    j->once.sequence = (uint64_t)numbers[1];
+    j->once.answered = (uint64_t)numbers[2];
+    j->arg_skip = RUN_ARGS;
+    j->route = JOB_WRITES;
+    return ST_OK;
+}
+
+enum status cmdsession_route(struct call *c)
+{
+    c->job->route = JOB_HERE; /* what is wrong is answered here */
+    if (!command_is(c, 1, "run")) {
+        c->job->route = JOB_WRITES;
+        return ST_OK;
+    }
+    if (c->count <= RUN_ARGS) {
+        return command_bad_subcommand(c);
+    }
+    return run_route(c);
+}

@@ -10,4 +10,8 @@
 /* As the log has it: SESSION OPEN most, SESSION RENEW id, SESSION CLOSE id. */
 enum status cmdsession_session(struct call *c);
 
+/* On its way to the log. SESSION RUN id sequence answered command [argument …] is the command, done
+ * once. */
+enum status cmdsession_route(struct call *c);
+
 #endif

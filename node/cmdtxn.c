@@ -98,6 +98,18 @@ static enum status queued_run(struct call *c, struct list *queue)
     return st;
 }
 
+/* One way for all of them: by the log if one writes. */
+static enum job_route queued_route(struct list *queue)
+{
+    enum job_route route = JOB_READS;
+    for (struct list *l = queue->next; l != queue; l = l->next) {
+        const struct job_queued *q = LIST_ENTRY(l, struct job_queued, link);
+        enum job_route each = command_route(command_find(q->args[0]));
+        route = each > route ? each : route;
+    }
+    return route;
+}
+
 enum status cmdtxn_exec(struct call *c)
 {
     struct session *s = c->session;
@@ -117,6 +129,10 @@ enum status cmdtxn_exec(struct call *c)
     }
     for (struct list *l = c->job->transaction.next; l != &c->job->transaction; l = l->next) {
         count++;
+    }
+    if (c->core->front != NULL && count > 0) {
+        c->job->route = queued_route(&c->job->transaction);
+        return ST_OK;
     }
     if (c->core->view.overlay.count > 0) {
         ENV_PROBE(c->core->env, "exec: after uncommitted writes");

@@ -43,7 +43,7 @@ static const struct command commands[] = {
     {"quit", -1, COMMAND_AT_ONCE, 0, 0, 0, cmdconn_quit},
     {"range", -3, R, 0, 0, 0, cmdscan_range},
     {"reset", 1, COMMAND_AT_ONCE, 0, 0, 0, cmdconn_reset},
-    {"scan", -2, R, 0, 0, 0, cmdscan_scan},
+    {"scan", -2, R | COMMAND_CURSOR, 0, 0, 0, cmdscan_scan},
     {"select", 2, COMMAND_PURE, 0, 0, 0, cmdconn_select},
     {"session", -2, W | COMMAND_NO_MULTI, 0, 0, 0, cmdsession_session},
     {"set", -3, RW, 1, 1, 1, cmdstr_set},
@@ -181,8 +181,7 @@ static bool keys_fit(struct call *c, const struct command *cmd)
     return true;
 }
 
-/* Answers requests that no handler should see; NULL then. */
-static const struct command *check(struct call *c)
+const struct command *command_check(struct call *c)
 {
     const struct command *cmd = c->args[0].data != NULL ? command_find(c->args[0]) : NULL;
     if (cmd == NULL) {
@@ -232,9 +231,20 @@ enum status command_run(struct call *c, const struct command *cmd)
     return st == ST_OK ? c->reply->st : st;
 }
 
+enum job_route command_route(const struct command *cmd)
+{
+    if ((cmd->flags & COMMAND_WRITE) != 0) {
+        return JOB_WRITES;
+    }
+    if ((cmd->flags & COMMAND_CURSOR) != 0) {
+        return JOB_CURSOR;
+    }
+    return (cmd->flags & COMMAND_READ) != 0 ? JOB_READS : JOB_HERE;
+}
+
 enum status command_apply(struct call *c)
 {
-    const struct command *cmd = check(c);
+    const struct command *cmd = command_check(c);
     if (cmd == NULL) {
         return c->reply->st;
     }
@@ -249,7 +259,7 @@ static enum status check_and_run(struct call *c)
 {
     bool rerun = c->job->begun;
     c->job->begun = true;
-    const struct command *cmd = check(c);
+    const struct command *cmd = command_check(c);
     if (cmd == NULL) {
         c->session->multi_failed = c->session->multi_failed || c->session->multi;
         return c->reply->st;
@@ -257,6 +267,10 @@ static enum status check_and_run(struct call *c)
     if (c->session->multi && !rerun && (cmd->flags & COMMAND_AT_ONCE) == 0) {
         enum status st = cmdtxn_queue(c);
         return st == ST_OK ? c->reply->st : st;
+    }
+    if (c->core->front != NULL && command_route(cmd) != JOB_HERE) {
+        c->job->route = command_route(cmd);
+        return cmd->run == cmdsession_session ? cmdsession_route(c) : ST_OK;
     }
     return command_run(c, cmd);
 }
@@ -274,6 +288,7 @@ void command_execute(struct core *core, struct job *job)
     if (!job->begun) {
         job->protocol = s->protocol;
         job->sync = s->sync;
+        job->reply_max = core->live.output_bytes_max;
     }
     buf_clear(&job->reply);
     buf_clear(&core->scratch);
@@ -296,6 +311,7 @@ void command_execute(struct core *core, struct job *job)
         s->multi_failed = s->multi; /* a command that was not queued: EXEC must not go without it */
         overlay_undo(&core->view.overlay, mark);
         job_reply_const(job, command_failure(st));
+        job->route = JOB_HERE;
     } else {
         job->out.bytes = buf_slice(&job->reply);
     }

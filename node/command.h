@@ -39,6 +39,7 @@ enum command_flags {
     COMMAND_AT_ONCE = 8,   /* is executed inside MULTI instead of being queued */
     COMMAND_NO_MULTI = 16, /* refused inside MULTI */
     COMMAND_PURE = 32,     /* a function of its arguments */
+    COMMAND_CURSOR = 64,   /* needs this node's cursors */
 };
 
 struct command {
@@ -68,6 +69,12 @@ NODISCARD enum status command_apply(struct call *c);
 /* What a client is told when its command could not be carried out: "-…\r\n". Nothing was changed.
  */
 const char *command_failure(enum status st);
+
+/* Who executes a command that was checked, on a node that replicates. */
+enum job_route command_route(const struct command *cmd);
+
+/* Looks at a command with its arguments; NULL: it is answered with an error. */
+const struct command *command_check(struct call *c);
 
 /* Runs one known command with arguments that were checked: for EXEC. */
 NODISCARD enum status command_run(struct call *c, const struct command *cmd);

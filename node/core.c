@@ -4,17 +4,21 @@
 #include "base/ck.h"
 #include "env/note.h"
 #include "node/command.h"
+#include "node/front.h"
 
 #define BATCH_KEEP (4u << 20) /* a larger batch is given back after its commit */
 
-enum status core_new(struct env *env, struct tkv *db, const struct nodeopt *opt, struct core **core)
+enum status core_new(struct env *env, struct tkv *db, struct replica *replica,
+                     const struct nodeopt *opt, struct core **core)
 {
+    CK((db == NULL) == (replica != NULL));
     struct core *c = mem_zalloc(&env->mem, sizeof *c);
     if (c == NULL) {
         return ST_NOMEM;
     }
     c->env = env;
     c->db = db;
+    c->replica = replica;
     c->opt = opt;
     c->log = (struct nodelog){env, (enum env_log_level)opt->log_least};
     c->started_ns = env_clock_mono(env);
@@ -22,11 +26,16 @@ enum status core_new(struct env *env, struct tkv *db, const struct nodeopt *opt,
     c->shared = opt->live;
     list_init(&c->queue);
     list_init(&c->done);
+    list_init(&c->landed);
     view_init(&c->view, env, db);
     buf_init(&c->scratch, &env->mem);
     cursor_init(&c->cursor, &env->mem, (uint32_t)opt->cursors, env_random_u64(env));
     env_mutex_init(env, &c->mutex);
     env_cond_init(env, &c->work);
+    if (replica != NULL && front_new(c, replica, &c->front) != ST_OK) {
+        core_free(c);
+        return ST_NOMEM;
+    }
     *core = c;
     return ST_OK;
 }
@@ -39,6 +48,7 @@ void core_free(struct core *c)
     CK(!c->running);
     CK(list_empty(&c->queue));
     CK(list_empty(&c->done));
+    front_free(c->front);
     env_cond_release(c->env, &c->work);
     env_mutex_release(c->env, &c->mutex);
     cursor_release(&c->cursor);
@@ -49,19 +59,6 @@ void core_free(struct core *c)
 }
 
 /* ---- lists ---- */
-
-/* Moves all of `from` to the tail of `to`. */
-static void list_splice(struct list *to, struct list *from)
-{
-    if (list_empty(from)) {
-        return;
-    }
-    from->next->prev = to->prev;
-    to->prev->next = from->next;
-    from->prev->next = to;
-    to->prev = from->prev;
-    list_init(from);
-}
 
 static struct job *job_of(struct list *l)
 {
@@ -291,7 +288,6 @@ static void group_end_sessions(struct core *c, struct list *group)
 
 static void group_hand_back(struct core *c, struct list *group)
 {
-    group_end_sessions(c, group);
     if (list_empty(group)) {
         return;
     }
@@ -310,14 +306,67 @@ static void core_main(void *arg)
     while (group_take(c, &group)) {
         ENV_YIELD(c->env, "core: group taken");
         core_group_run(c, &group);
+        group_end_sessions(c, &group);
         group_hand_back(c, &group);
     }
+}
+
+/* ---- the thread of a node that replicates ---- */
+
+/* Takes what there is; false: there is nothing and there will be nothing. */
+static bool front_take(struct core *c, struct list *jobs, struct list *landed)
+{
+    env_mutex_lock(c->env, &c->mutex);
+    while (list_empty(&c->queue) && list_empty(&c->landed) && !c->quit) {
+        (void)env_cond_wait(c->env, &c->work, &c->mutex, ENV_NEVER); /* the loop decides */
+    }
+    bool quit = c->quit;
+    env_mutex_unlock(c->env, &c->mutex);
+    if (quit) {
+        front_end(c->front);
+    }
+    env_mutex_lock(c->env, &c->mutex);
+    while (list_empty(&c->queue) && list_empty(&c->landed) && front_flying(c->front) > 0) {
+        (void)env_cond_wait(c->env, &c->work, &c->mutex, ENV_NEVER); /* the replica gives it back */
+    }
+    list_splice(jobs, &c->queue);
+    list_splice(landed, &c->landed);
+    c->counts.clients = c->clients;
+    env_mutex_unlock(c->env, &c->mutex);
+    return !list_empty(jobs) || !list_empty(landed);
+}
+
+static void front_main(void *arg)
+{
+    struct core *c = (struct core *)arg;
+    struct list jobs, landed, done;
+    list_init(&jobs);
+    list_init(&landed);
+    list_init(&done);
+    while (front_take(c, &jobs, &landed)) {
+        ENV_YIELD(c->env, "core: jobs and what landed are taken");
+        c->counts.groups++;
+        front_turn(c->front, &jobs, &landed, &done);
+        group_hand_back(c, &done);
+    }
+}
+
+void core_landed(struct core *c, struct list *flight)
+{
+    env_mutex_lock(c->env, &c->mutex);
+    bool first = list_empty(&c->landed);
+    list_insert(&c->landed, flight);
+    if (first) {
+        env_cond_signal(c->env, &c->work);
+    }
+    env_mutex_unlock(c->env, &c->mutex);
 }
 
 enum status core_start(struct core *c, int poller)
 {
     c->poller = poller;
-    enum status st = env_thread_start(c->env, &c->thread, "core", core_main, c);
+    enum status st =
+        env_thread_start(c->env, &c->thread, "core", c->front != NULL ? front_main : core_main, c);
     c->running = st == ST_OK;
     return st;
 }

@@ -1,4 +1,5 @@
-/* core.h - the core thread: the only one that executes commands and writes to the database.
+/* core.h - the core thread: the only one that executes commands and writes to the database; on a
+ * node that replicates, the one that hands them to the replica (node/front.h).
  *
  * The reactor submits jobs; the core takes as many as are there (a group), executes them in order
  * against the view (node/view.h), commits all their writes with one tkv_write, and only then
@@ -36,8 +37,10 @@ struct core_counts {
 };
 
 struct core {
-    struct env *env; /* borrowed */
-    struct tkv *db;  /* borrowed */
+    struct env *env;         /* borrowed */
+    struct tkv *db;          /* borrowed; NULL: it is the replica's */
+    struct replica *replica; /* borrowed; NULL: this node does not replicate */
+    struct front *front;     /* of the core thread, with a replica */
     const struct nodeopt *opt;
     struct nodelog log;
     int poller; /* of the reactor, to wake it */
@@ -49,6 +52,7 @@ struct core {
     struct env_cond work;
     struct list queue;          /* submitted */
     struct list done;           /* to be collected */
+    struct list landed;         /* the front's, back from the replica */
     uint64_t clients;           /* as the reactor last said */
     struct nodeopt_live shared; /* settings, for the reactor */
     bool stop_asked;            /* SHUTDOWN was executed */
@@ -64,8 +68,9 @@ struct core {
     struct core_counts counts;
 };
 
-NODISCARD enum status core_new(struct env *env, struct tkv *db, const struct nodeopt *opt,
-                               struct core **core);
+/* Either db, and it executes; or replica, and that does. */
+NODISCARD enum status core_new(struct env *env, struct tkv *db, struct replica *replica,
+                               const struct nodeopt *opt, struct core **core);
 
 /* Frees it; the thread must have been stopped. NULL is harmless. */
 void core_free(struct core *c);
@@ -81,6 +86,9 @@ void core_submit(struct core *c, struct list *jobs, uint64_t clients);
 
 /* Appends finished jobs to `done`, copies the settings; true once SHUTDOWN was executed. */
 bool core_collect(struct core *c, struct list *done, struct nodeopt_live *live);
+
+/* Back from the replica; from any thread. */
+void core_landed(struct core *c, struct list *flight);
 
 /* ---- for commands, on the core thread ---- */
 

@@ -125,6 +125,8 @@ struct session *job_session_new(struct mem *mem, uint64_t id, bool sync)
     s->end = (struct job){.kind = JOB_END, .session = s, .mem = mem};
     list_init(&s->end.link);
     list_init(&s->queued);
+    list_init(&s->waiting);
+    list_init(&s->touched);
     return s;
 }
 

@@ -26,6 +26,14 @@ enum job_kind {
     JOB_END,    /* the connection is gone: drop its session */
 };
 
+/* Who executes it, on a node that replicates. */
+enum job_route {
+    JOB_HERE,   /* this node alone: it is answered already */
+    JOB_READS,  /* the state, on this node or by way of the log */
+    JOB_CURSOR, /* the same, but this node's only: SCAN */
+    JOB_WRITES, /* the log */
+};
+
 struct session;
 
 struct job {
@@ -38,12 +46,21 @@ struct job {
     struct mem *mem; /* borrowed */
     size_t bytes;    /* memory taken, for limits */
     struct buf reply;
-    bool begun;   /* executed at least once: protocol and sync are set */
-    bool wrote;   /* it has writes in the group's batch */
-    bool dirty;   /* it read one of them */
-    bool settled; /* its reply is final */
-    bool sync;    /* its writes must be durable before the reply leaves */
-    bool ends;    /* the connection ends after this reply */
+    bool begun;           /* executed at least once: protocol and sync are set */
+    bool wrote;           /* it has writes in the group's batch */
+    bool dirty;           /* it read one of them */
+    bool settled;         /* its reply is final */
+    bool sync;            /* its writes must be durable before the reply leaves */
+    bool ends;            /* the connection ends after this reply */
+    enum job_route route; /* this and what follows: of a node that replicates (node/front.h) */
+    const char *failure;  /* executed, but it failed */
+    uint64_t reply_max;
+    struct {
+        uint64_t session; /* 0: none */
+        uint64_t sequence;
+        uint64_t answered;
+    } once;            /* see struct envelope_request */
+    uint32_t arg_skip; /* the command is behind so many arguments */
     int protocol;
     struct list transaction; /* EXEC: its queued requests, struct job_queued */
     uint32_t arg_count;
@@ -67,6 +84,9 @@ struct session {
     bool closing; /* QUIT was answered: ignore the rest */
     bool multi;
     bool multi_failed;
+    struct list waiting; /* struct job, in order; of a node that replicates, as the next two */
+    struct list touched;
+    uint32_t flying;    /* requests that the replica has */
     struct list queued; /* struct job_queued */
     uint32_t queued_count;
     size_t queued_bytes;

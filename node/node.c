@@ -77,7 +77,7 @@ static enum status serve(struct env *env, struct nodeopt *opt, struct err *err)
         return st;
     }
     say_recovered(env, opt, db);
-    st = core_new(env, db, opt, &core);
+    st = core_new(env, db, NULL, opt, &core);
     if (st != ST_OK) {
         st = err_status(err, st, "cannot start");
     } else {

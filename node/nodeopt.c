@@ -64,6 +64,8 @@ static const struct option options[] = {
      "BYTES   and their size (4m)"},
     {"inflight", KIND_COUNT, HERE(inflight), 1, 1000000, 1024,
      "N          requests of a connection taken in ahead of answers (1024)"},
+    {"request-timeout", KIND_COUNT, HERE(request_ms), 1, DAY_MS, 5000,
+     "MS  in a group: until a request without an answer is given up (5000)"},
     {"cursors", KIND_COUNT, HERE(cursors), 1, 1000000, 4096,
      "N           SCAN cursors remembered (4096)"},
     {"verify", KIND_FLAG, HERE(verify), 0, 1, 0, "            check whole structures as it runs"},

@@ -34,8 +34,9 @@ struct nodeopt {
     uint64_t grace_ms;       /* at stop: to send what is owed */
     uint64_t group_commands; /* executed before a commit, at most */
     uint64_t group_bytes;
-    uint64_t inflight; /* requests of a connection that wait for the core, at most */
-    uint64_t cursors;  /* SCAN cursors that are remembered */
+    uint64_t inflight;   /* requests of a connection that wait for the core, at most */
+    uint64_t request_ms; /* with a group: until TRYAGAIN or UNKNOWN */
+    uint64_t cursors;    /* SCAN cursors that are remembered */
     /* a member of a group; docs/node.md says which of these go together */
     uint64_t id;                 /* 0: the node is not replicated */
     struct peerlist peers;       /* the founders; with `join`: whom to call */

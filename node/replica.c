@@ -374,21 +374,13 @@ struct news {
     uint32_t unreachable_count;
     enum status disk_st;
     bool old_read;
+    bool abandon;
     bool quit;
 };
 
-static void splice(struct list *to, struct list *from)
-{
-    while (!list_empty(from)) {
-        struct list *l = from->next;
-        list_remove(l);
-        list_insert(to, l);
-    }
-}
-
 static bool any_news(const struct replica *r)
 {
-    return r->mail || !list_empty(&r->submitted) || r->quit || r->old_read ||
+    return r->mail || !list_empty(&r->submitted) || r->quit || r->abandon || r->old_read ||
            r->unreachable_count > 0 ||
            (!r->halted && (r->durable > r->done || r->disk_st != ST_OK));
 }
@@ -456,7 +448,9 @@ static void news_take(struct replica *r, bool wait, struct news *n)
     n->unreachable_count = r->unreachable_count;
     n->disk_st = r->disk_st;
     n->old_read = r->old_read;
+    n->abandon = r->abandon;
     n->quit = r->quit;
+    r->abandon = false;
     r->unreachable_count = 0;
     r->old_read = false;
     env_mutex_unlock(r->env, &r->mutex);
@@ -554,6 +548,9 @@ static void news_run(struct replica *r, struct news *n)
     stall_check(r);
     if (r->now >= r->deadline) {
         replica_step(r, &(struct raft_event){.type = RAFT_EV_TIME}, NULL);
+    }
+    if (n->abandon) {
+        replica_ask_end(r);
     }
 }
 
@@ -658,7 +655,7 @@ void replica_stop(struct replica *r)
     disk_stop(r, true, true);
     r->quit = false;
     r->running = false;
-    splice(&r->waiting, &r->submitted); /* those that came while it ended */
+    list_splice(&r->waiting, &r->submitted); /* those that came while it ended */
     replica_ask_end(r);
 }
 
@@ -667,7 +664,15 @@ void replica_stop(struct replica *r)
 void replica_submit(struct replica *r, struct list *requests)
 {
     env_mutex_lock(r->env, &r->mutex);
-    splice(&r->submitted, requests);
+    list_splice(&r->submitted, requests);
+    env_cond_signal(r->env, &r->work);
+    env_mutex_unlock(r->env, &r->mutex);
+}
+
+void replica_abandon(struct replica *r)
+{
+    env_mutex_lock(r->env, &r->mutex);
+    r->abandon = true;
     env_cond_signal(r->env, &r->work);
     env_mutex_unlock(r->env, &r->mutex);
 }

@@ -52,6 +52,7 @@ struct replica_command {
 struct replica_request {
     struct list link;  /* the replica's */
     bool reads;        /* done() reads the state itself; the fields of a write are not looked at */
+    bool follows;      /* executed behind the one before it in the list, or neither is */
     uint64_t deadline; /* mono; from then on it is done() with what is known */
     void (*done)(struct replica_request *q);
     enum replica_outcome outcome;
@@ -113,6 +114,9 @@ NODISCARD enum status replica_close(struct replica *r);
 
 /* Hands requests over: the list is empty afterwards. */
 void replica_submit(struct replica *r, struct list *requests);
+
+/* What was submitted is done() with, soon: as if its deadline had come. */
+void replica_abandon(struct replica *r);
 
 /* A message came. ST_OK: it was copied. ST_BUSY: not now; transport.resume will say when.
  * ST_NOMEM: it is lost. */

@@ -147,6 +147,13 @@ static void requests_return(struct replica *r, struct replica_proposal *p)
     }
 }
 
+/* Does the first of the waiting requests belong into this envelope? */
+static bool goes_in(const struct replica *r, const struct replica_proposal *p)
+{
+    bool room = p->payload.size < r->o.envelope_bytes && p->count < ENVELOPE_REQUESTS_MAX / 2;
+    return room || request_of(r->waiting.next)->follows;
+}
+
 /* An envelope of waiting requests. False: there is no room for one now. */
 static bool proposal_make(struct replica *r)
 {
@@ -166,8 +173,7 @@ static bool proposal_make(struct replica *r)
     p->safe = true;
     p->overdue_at = ENV_NEVER;
     enum status st = ST_OK;
-    while (st == ST_OK && !list_empty(&r->waiting) && p->payload.size < r->o.envelope_bytes &&
-           p->count < ENVELOPE_REQUESTS_MAX) {
+    while (st == ST_OK && !list_empty(&r->waiting) && goes_in(r, p)) {
         st = request_pack(r, p, &w);
     }
     w.owed = 0; /* a failed one may have left some */

@@ -84,6 +84,7 @@ struct replica {
     uint64_t durable;    /* the writer's word */
     enum status disk_st; /* the writer's last failure */
     bool write_pending;
+    bool abandon;
     bool quit;
     bool quit_disk;
     bool reads_old; /* the reader has something to do */

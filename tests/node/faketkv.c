@@ -196,7 +196,7 @@ enum tkv_status tkv_write(struct tkv *db, const struct tkv_write_options *o,
                           const struct tkv_batch *batch, uint64_t *sequence)
 {
     knobs.writes++;
-    knobs.syncs += o->sync;
+    knobs.syncs += o != NULL && o->sync;
     knobs.last_count = batch->count;
     if (knobs.fail_count > 0) {
         knobs.fail_count--;
@@ -205,7 +205,9 @@ enum tkv_status tkv_write(struct tkv *db, const struct tkv_write_options *o,
     for (uint32_t i = 0; i < batch->count; i++) {
         apply(db, &batch->changes[i]);
     }
-    *sequence = db->sequence;
+    if (sequence != NULL) {
+        *sequence = db->sequence;
+    }
     return TKV_OK;
 }
 

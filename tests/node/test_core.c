@@ -49,7 +49,7 @@ static void world_init(struct world *w)
     noting = w;
     EXPECT(nodeopt_parse(&w->opt, 2, argv, NULL) == ST_OK);
     EXPECT(tkv_open(NULL, "x", &w->db, NULL) == TKV_OK);
-    EXPECT(core_new(&w->te.env, w->db, &w->opt, &w->core) == ST_OK);
+    EXPECT(core_new(&w->te.env, w->db, NULL, &w->opt, &w->core) == ST_OK);
     for (int i = 0; i < SESSIONS; i++) {
         w->sessions[i] = job_session_new(&w->te.env.mem, (uint64_t)i + 1, true);
     }

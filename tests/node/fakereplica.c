@@ -1,0 +1,106 @@
+/* fakereplica.c - see fakereplica.h. */
+#include "tests/node/fakereplica.h"
+
+#include "node/command.h"
+
+void fakereplica_init(struct replica *r, struct env *env, struct tkv *db)
+{
+    *r = (struct replica){.sm = {.env = env, .db = db}};
+    list_init(&r->requests);
+    view_init(&r->sm.view, env, db);
+    buf_init(&r->sm.scratch, &env->mem);
+}
+
+void fakereplica_release(struct replica *r)
+{
+    buf_release(&r->sm.scratch);
+    view_release(&r->sm.view);
+}
+
+/* As the state machine does it. */
+static void execute(struct replica *r, struct replica_request *q)
+{
+    struct reply reply;
+    buf_clear(&q->reply);
+    reply_init(&reply, &q->reply, 3, 1 << 20);
+    if (q->head.transaction) {
+        reply_array(&reply, q->head.commands);
+    }
+    for (uint32_t i = 0; i < q->head.commands; i++) {
+        struct call c = {.env = r->sm.env,
+                         .view = &r->sm.view,
+                         .scratch = &r->sm.scratch,
+                         .args = q->commands[i].args,
+                         .count = q->commands[i].count,
+                         .reply = &reply};
+        if (command_apply(&c) != ST_OK) {
+            reply.st = ST_NOMEM;
+        }
+    }
+    if (reply.st != ST_OK) { /* the real one tries again */
+        q->outcome = REPLICA_UNKNOWN;
+    }
+}
+
+/* Writes borrow their keys from the request: they go to the database at once. */
+static void keep(struct replica *r)
+{
+    struct tkv_batch *batch;
+    const struct overlay *o = &r->sm.view.overlay;
+    enum tkv_status st = tkv_batch_new(r->sm.env, &batch);
+    for (uint32_t i = 0; st == TKV_OK && i < o->count; i++) {
+        const struct overlay_write *w = &o->writes[i];
+        st = w->erase
+                 ? tkv_batch_delete(batch, w->key.data, w->key.size)
+                 : tkv_batch_put(batch, w->key.data, w->key.size, w->value.data, w->value.size);
+    }
+    if (st == TKV_OK) {
+        st = tkv_write(r->sm.db, NULL, batch, NULL);
+        tkv_batch_free(batch);
+    }
+    overlay_reset(&r->sm.view.overlay);
+    r->lost += st != TKV_OK;
+}
+
+uint32_t fakereplica_end(struct replica *r, uint32_t count, enum replica_outcome outcome)
+{
+    uint32_t ended = 0;
+    while (ended < count && !list_empty(&r->requests)) {
+        struct replica_request *q = LIST_ENTRY(r->requests.next, struct replica_request, link);
+        list_remove(&q->link);
+        q->outcome = outcome;
+        if (!q->reads && outcome == REPLICA_DONE) {
+            execute(r, q);
+            keep(r);
+        }
+        q->done(q);
+        ended++;
+    }
+    return ended;
+}
+
+void replica_submit(struct replica *r, struct list *requests)
+{
+    list_splice(&r->requests, requests);
+    r->submits++;
+}
+
+void replica_abandon(struct replica *r)
+{
+    r->abandoned = true;
+}
+
+void replica_status(struct replica *r, struct replica_status *s)
+{
+    *s = (struct replica_status){.failed = r->failed, .raft = {.self = 7, .state = RAFT_LEADER}};
+}
+
+enum status replica_failed(struct replica *r)
+{
+    return r->failed;
+}
+
+struct statemachine *replica_machine(struct replica *r)
+{
+    return &r->sm;
+}

@@ -1,0 +1,362 @@
+/* test_front.c - jobs on their way to a replica that does what the test says. */
+#include "node/front.h"
+
+#include "env/env_posix.h"
+#include "node/core.h"
+#include "tests/node/fakereplica.h"
+#include "tests/node/faketkv.h"
+#include "tests/tap.h"
+#include "tests/test_env.h"
+
+#include <inttypes.h>
+
+#define SESSIONS 3
+
+struct rig {
+    struct env *posix;
+    struct inject te;
+    struct nodeopt opt;
+    struct tkv *db;
+    struct replica replica;
+    struct core *core;
+    struct session *sessions[SESSIONS];
+    struct list jobs;
+    struct list done;
+};
+
+static void rig_init(struct rig *g)
+{
+    char data[] = "--data=x";
+    char level[] = "--log-level=error";
+    char *argv[] = {data, level};
+    *g = (struct rig){.core = NULL};
+    EXPECT(env_posix_new(NULL, &g->posix) == ST_OK);
+    test_env_init(&g->te, g->posix);
+    EXPECT(nodeopt_parse(&g->opt, 2, argv, NULL) == ST_OK);
+    EXPECT(tkv_open(NULL, "x", &g->db, NULL) == TKV_OK);
+    fakereplica_init(&g->replica, &g->te.env, g->db);
+    EXPECT(core_new(&g->te.env, NULL, &g->replica, &g->opt, &g->core) == ST_OK);
+    EXPECT(env_poller_open(g->posix, &g->core->poller) == ST_OK);
+    for (int i = 0; i < SESSIONS; i++) {
+        g->sessions[i] = job_session_new(&g->te.env.mem, (uint64_t)i + 1, true);
+    }
+    list_init(&g->jobs);
+    list_init(&g->done);
+}
+
+static void done_drop(struct rig *g)
+{
+    while (!list_empty(&g->done)) {
+        struct job *j = LIST_ENTRY(g->done.next, struct job, link);
+        list_remove(&j->link);
+        job_free(j);
+    }
+}
+
+static void turn(struct rig *g)
+{
+    struct list landed;
+    list_init(&landed);
+    list_splice(&landed, &g->core->landed);
+    front_turn(g->core->front, &g->jobs, &landed, &g->done);
+    EXPECT(list_empty(&g->jobs) && list_empty(&landed));
+}
+
+/* Everything that is under way is done, and what comes after it. */
+static void settle(struct rig *g)
+{
+    turn(g);
+    while (fakereplica_end(&g->replica, UINT32_MAX, REPLICA_DONE) > 0) {
+        turn(g);
+    }
+}
+
+/* Sessions end as they do when their connections go. */
+static void rig_release(struct rig *g)
+{
+    for (int i = 0; i < SESSIONS; i++) {
+        if (g->sessions[i] != NULL) {
+            list_insert(&g->jobs, &g->sessions[i]->end.link);
+        }
+    }
+    settle(g);
+    done_drop(g);
+    EXPECT(front_flying(g->core->front) == 0);
+    EXPECT(env_fd_close(g->posix, g->core->poller) == ST_OK);
+    core_free(g->core);
+    fakereplica_release(&g->replica);
+    EXPECT(tkv_close(g->db) == TKV_OK);
+    EXPECT(g->te.live == 0);
+    env_posix_free(g->posix);
+}
+
+/* "0 set a 1" is session 0's. */
+static void job_add(struct rig *g, const char *line)
+{
+    char text[256];
+    struct resp_parser p;
+    size_t size = (size_t)snprintf(text, sizeof text, "%s\n", line + 2);
+    resp_init(&p, &g->te.env.mem, resp_limits_default());
+    if (resp_parse(&p, text, size) == ST_OK) {
+        struct job *j = job_new_request(&g->te.env.mem, &p, text);
+        if (j != NULL) {
+            j->session = g->sessions[line[0] - '0'];
+            list_insert(&g->jobs, &j->link);
+        }
+    }
+    resp_release(&p);
+}
+
+static void jobs_add(struct rig *g, const char *const *lines)
+{
+    for (int i = 0; lines[i] != NULL; i++) {
+        job_add(g, lines[i]);
+    }
+    turn(g);
+}
+
+#define JOBS(g, ...) jobs_add(g, (const char *const[]){__VA_ARGS__, NULL})
+
+/* What was handed back since the last time, all of it; of errors the beginning. */
+static void expect_replies(struct rig *g, const char *const *replies)
+{
+    int i = 0;
+    struct list *l = g->done.next;
+    for (; replies[i] != NULL && l != &g->done; i++, l = l->next) {
+        struct slice got = LIST_ENTRY(l, struct job, link)->out.bytes;
+        size_t size = strlen(replies[i]);
+        bool same = got.size >= size && memcmp(got.data, replies[i], size) == 0 &&
+                    (got.size == size || replies[i][0] == '-');
+        EXPECT(same);
+        if (!same) {
+            printf("# reply %d: %.*s\n", i, (int)got.size, got.data);
+        }
+    }
+    EXPECT(replies[i] == NULL);
+    EXPECT(l == &g->done);
+    done_drop(g);
+}
+
+#define REPLIES(g, ...) expect_replies(g, (const char *const[]){__VA_ARGS__, NULL})
+#define NO_REPLY(g)     EXPECT(list_empty(&(g)->done))
+
+/* The requests that the replica has: w a write, r a read, behind one another: W. */
+static void expect_flying(struct rig *g, const char *kinds)
+{
+    char got[64];
+    size_t n = 0;
+    for (struct list *l = g->replica.requests.next; l != &g->replica.requests && n < 63;
+         l = l->next) {
+        const struct replica_request *q = LIST_ENTRY(l, struct replica_request, link);
+        got[n++] = q->reads ? 'r' : q->follows ? 'W' : 'w';
+    }
+    got[n] = '\0';
+    EXPECT(strcmp(got, kinds) == 0);
+    if (strcmp(got, kinds) != 0) {
+        printf("# flying: %s\n", got);
+    }
+}
+
+static void front__a_pipeline_is_a_run_by_the_log(void)
+{
+    struct rig g;
+    rig_init(&g);
+    JOBS(&g, "0 set a 1", "0 get a", "0 incr a", "0 ping", "1 set b 1");
+    expect_flying(&g, "wWWw");
+    EXPECT(g.replica.submits == 1);
+    NO_REPLY(&g);
+    EXPECT(fakereplica_end(&g.replica, 2, REPLICA_DONE) == 2);
+    turn(&g);
+    REPLIES(&g, "+OK\r\n", "$1\r\n1\r\n");
+    JOBS(&g, "0 get a"); /* the run before has not landed */
+    expect_flying(&g, "Ww");
+    NO_REPLY(&g);
+    settle(&g);
+    REPLIES(&g, ":2\r\n", "+PONG\r\n", "+OK\r\n", "$1\r\n2\r\n");
+    rig_release(&g);
+}
+
+static void front__reads_ask_and_are_executed_here(void)
+{
+    struct rig g;
+    rig_init(&g);
+    JOBS(&g, "0 set a 1");
+    settle(&g);
+    REPLIES(&g, "+OK\r\n");
+    JOBS(&g, "0 get a", "0 exists a b", "0 mget a b", "0 scan 0", "0 hello 3", "0 get b");
+    expect_flying(&g, "rrrrr");
+    settle(&g);
+    turn(&g);
+    struct list *hello = g.done.prev->prev;
+    EXPECT(LIST_ENTRY(hello, struct job, link)->out.bytes.data[0] == '%');
+    list_remove(hello);
+    job_free(LIST_ENTRY(hello, struct job, link));
+    REPLIES(&g, "$1\r\n1\r\n", ":1\r\n", "*2\r\n$1\r\n1\r\n$-1\r\n",
+            "*2\r\n$1\r\n0\r\n*1\r\n$1\r\na\r\n", "_\r\n");
+    rig_release(&g);
+}
+
+/* A cursor is this node's: what needs it waits for the writes, and those behind it for that. */
+static void front__what_the_log_cannot_do_parts_a_pipeline(void)
+{
+    struct rig g;
+    rig_init(&g);
+    JOBS(&g, "0 set a 1", "0 scan 0", "0 set b 1", "0 get b");
+    expect_flying(&g, "w");
+    EXPECT(fakereplica_end(&g.replica, 1, REPLICA_DONE) == 1);
+    turn(&g);
+    expect_flying(&g, "r");
+    EXPECT(fakereplica_end(&g.replica, 1, REPLICA_DONE) == 1);
+    turn(&g);
+    expect_flying(&g, "wW");
+    settle(&g);
+    REPLIES(&g, "+OK\r\n", "*2\r\n$1\r\n0\r\n*1\r\n$1\r\na\r\n", "+OK\r\n", "$1\r\n1\r\n");
+    rig_release(&g);
+}
+
+static void front__a_transaction_is_one_request(void)
+{
+    struct rig g;
+    rig_init(&g);
+    JOBS(&g, "0 multi", "0 set a 1", "0 get zz", "0 incr a", "0 exec");
+    expect_flying(&g, "w");
+    settle(&g);
+    REPLIES(&g, "+OK\r\n", "+QUEUED\r\n", "+QUEUED\r\n", "+QUEUED\r\n",
+            "*3\r\n+OK\r\n$-1\r\n:2\r\n");
+    JOBS(&g, "0 multi", "0 get a", "0 ping", "0 exec", "0 multi", "0 exec");
+    expect_flying(&g, "r");
+    settle(&g);
+    REPLIES(&g, "+OK\r\n", "+QUEUED\r\n", "+QUEUED\r\n", "*2\r\n$1\r\n2\r\n+PONG\r\n", "+OK\r\n",
+            "*0\r\n");
+    JOBS(&g, "0 multi", "0 set a", "0 exec", "0 discard");
+    expect_flying(&g, "");
+    REPLIES(&g, "+OK\r\n", "-ERR wrong number", "-EXECABORT", "-ERR DISCARD");
+    rig_release(&g);
+}
+
+static void front__says_what_is_known(void)
+{
+    struct rig g;
+    rig_init(&g);
+    JOBS(&g, "0 set a 1", "1 get a", "2 set b 1");
+    EXPECT(fakereplica_end(&g.replica, 1, REPLICA_UNKNOWN) == 1);
+    EXPECT(fakereplica_end(&g.replica, 2, REPLICA_NOT_DONE) == 2);
+    turn(&g);
+    REPLIES(&g, "-UNKNOWN", "-TRYAGAIN", "-TRYAGAIN");
+    EXPECT(!g.core->stop_asked);
+    JOBS(&g, "0 durability buffered", "0 set a", "0 nosuch");
+    REPLIES(&g, "-ERR a node that replicates", "-ERR wrong number", "-ERR unknown command");
+    JOBS(&g, "0 info raft");
+    struct slice info = LIST_ENTRY(g.done.next, struct job, link)->out.bytes;
+    EXPECT(info.size > 30 && memcmp(info.data + 4, "\r\n# Raft\r\nnode:7", 16) == 0);
+    done_drop(&g);
+    rig_release(&g);
+}
+
+static void front__requests_of_a_session_carry_their_number(void)
+{
+    struct rig g;
+    rig_init(&g);
+    JOBS(&g, "0 session run 5 9 3 get a", "1 session open 10", "2 session run 5 10 3 ping",
+         "2 session run 5 x 3 get a", "2 session run 5 1 3", "2 session run 5 1 3 get",
+         "2 session run 0 1 3 get a");
+    expect_flying(&g, "ww");
+    const struct replica_request *q =
+        LIST_ENTRY(g.replica.requests.next, struct replica_request, link);
+    EXPECT(q->head.session == 5 && q->head.sequence == 9 && q->head.answered == 3);
+    EXPECT(q->commands[0].count == 2 && slice_equal(q->commands[0].args[0], slice_text("get")));
+    REPLIES(&g, "-ERR 'ping' cannot be done in a session", "-ERR value is not an integer",
+            "-ERR unknown subcommand", "-ERR wrong number of arguments for 'get'",
+            "-ERR value is not an integer");
+    settle(&g);
+    REPLIES(&g, "$-1\r\n", "-ERR there are no sessions here");
+    rig_release(&g);
+}
+
+/* Connections go while their requests are under way; the node stops. */
+static void front__ends_in_good_order(void)
+{
+    struct rig g;
+    rig_init(&g);
+    JOBS(&g, "0 set a 1", "0 get a", "1 quit", "1 set c 1");
+    list_insert(&g.jobs, &g.sessions[0]->end.link);
+    g.sessions[0] = NULL;
+    front_end(g.core->front);
+    EXPECT(g.replica.abandoned);
+    JOBS(&g, "2 set b 1", "2 ping");
+    expect_flying(&g, "wW");
+    EXPECT(front_flying(g.core->front) == 2);
+    REPLIES(&g, "+OK\r\n", "", "-TRYAGAIN this node is stopping", "+PONG\r\n");
+    EXPECT(fakereplica_end(&g.replica, 2, REPLICA_UNKNOWN) == 2);
+    turn(&g);
+    REPLIES(&g, "-UNKNOWN", "-UNKNOWN");
+    g.replica.failed = ST_IO;
+    rig_release(&g);
+}
+
+static void front__a_failed_replica_ends_the_node(void)
+{
+    struct rig g;
+    rig_init(&g);
+    JOBS(&g, "0 set a 1");
+    g.replica.failed = ST_IO;
+    EXPECT(fakereplica_end(&g.replica, 1, REPLICA_UNKNOWN) == 1);
+    turn(&g);
+    EXPECT(g.core->stop_asked);
+    REPLIES(&g, "-UNKNOWN");
+    rig_release(&g);
+}
+
+/* However often memory is refused, each job is answered, once, in order. */
+static void front__refused_memory_is_answered(void)
+{
+    long reached = 0;
+    for (long n = 0;; n++) {
+        struct rig g;
+        rig_init(&g);
+        JOBS(&g, "0 set warm 1");
+        settle(&g);
+        done_drop(&g);
+        long before = g.te.allocs;
+        g.te.fail_at = before + n;
+        job_add(&g, "0 set a 1");
+        job_add(&g, "0 get a");
+        job_add(&g, "1 multi");
+        job_add(&g, "1 set b 1");
+        job_add(&g, "1 get nothing");
+        job_add(&g, "1 exec");
+        job_add(&g, "2 range - +");
+        uint32_t jobs = 0;
+        for (struct list *l = g.jobs.next; l != &g.jobs; l = l->next) {
+            jobs++;
+        }
+        settle(&g);
+        uint32_t answers = 0;
+        for (struct list *l = g.done.next; l != &g.done; l = l->next) {
+            const struct job *j = LIST_ENTRY(l, struct job, link);
+            EXPECT(j->out.bytes.size > 0 || j->session->closing);
+            answers++;
+        }
+        EXPECT(answers == jobs);
+        bool refused = g.te.allocs > before + n;
+        g.te.fail_at = -1;
+        rig_release(&g);
+        if (!refused) {
+            break;
+        }
+        reached = n;
+    }
+    EXPECT(reached > 15);
+}
+
+TAP_MAIN({
+    RUN(front__a_pipeline_is_a_run_by_the_log);
+    RUN(front__reads_ask_and_are_executed_here);
+    RUN(front__what_the_log_cannot_do_parts_a_pipeline);
+    RUN(front__a_transaction_is_one_request);
+    RUN(front__says_what_is_known);
+    RUN(front__requests_of_a_session_carry_their_number);
+    RUN(front__ends_in_good_order);
+    RUN(front__a_failed_replica_ends_the_node);
+    RUN(front__refused_memory_is_answered);
+})
