@@ -46,6 +46,14 @@ enum note_kind {
     NOTE_APPLIED,
     /* node: its role in the group changed. a: term, b: enum raft_state, c: the leader, or 0. */
     NOTE_ROLE,
+    /* node: the core was started with what the disk gave back. data: struct replicanote_start. */
+    NOTE_CORE_STARTED,
+    /* node: the core made a step, and nothing came of it yet. data: struct replicanote_step. */
+    NOTE_CORE_STEPPED,
+    /* node: writes of its log are durable. a: the node, b: number of the last one. */
+    NOTE_CORE_DURABLE,
+    /* node: a message leaves for another. data: struct raft_msg. */
+    NOTE_CORE_SENT,
 };
 
 #endif

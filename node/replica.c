@@ -2,8 +2,10 @@
 #include "node/replica.h"
 
 #include "base/ck.h"
+#include "env/note.h"
 #include "node/confcode.h"
 #include "node/replica_int.h"
+#include "node/replicanote.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -136,7 +138,13 @@ static enum status core_start(struct replica *r, const struct raftlog_start *s,
     struct raft_event e = {.type = RAFT_EV_START, .now = r->now, .start = &start};
     enum status st = raft_step(r->core, &e, &r->out);
     r->deadline = r->out.deadline;
-    return st == ST_OK ? st : err_status(err, st, "starting consensus");
+    if (st != ST_OK) {
+        return err_status(err, st, "starting consensus");
+    }
+    struct replicanote_start note = {r->core, &start};
+    env_note(r->env,
+             &(struct env_note){.kind = NOTE_CORE_STARTED, .data = &note, .size = sizeof note});
+    return ST_OK;
 }
 
 /* ---- opening ---- */
@@ -269,6 +277,10 @@ static bool log_sync(struct replica *r)
     uint64_t seq = 0;
     enum status st = raftlog_sync(r->log, &seq);
     raftlog_stats(r->log, &stats);
+    if (st == ST_OK) {
+        env_note(r->env,
+                 &(struct env_note){.kind = NOTE_CORE_DURABLE, .a = r->o.raft.self, .b = seq});
+    }
     ENV_YIELD(r->env, "replica: between the log's sync and its news");
     env_mutex_lock(r->env, &r->mutex);
     r->durable = st == ST_OK && seq > r->durable ? seq : r->durable;

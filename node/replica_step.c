@@ -3,6 +3,7 @@
 #include "env/note.h"
 #include "node/confcode.h"
 #include "node/replica_int.h"
+#include "node/replicanote.h"
 
 #define TRY_AGAIN_NS (10 * REPLICA_MS)
 
@@ -130,6 +131,7 @@ static const struct raft_entry *entries_attach(struct replica *r, struct raft_ms
 
 static void hand_over(struct replica *r, const struct raft_msg *m, const struct raft_entry *entries)
 {
+    env_note(r->env, &(struct env_note){.kind = NOTE_CORE_SENT, .data = m, .size = sizeof *m});
     if (r->o.transport.deliver != NULL) {
         r->o.transport.deliver(r->o.transport.arg, m, entries);
         r->unflushed = true;
@@ -265,6 +267,13 @@ static void note_role(struct replica *r)
              &(struct env_note){.kind = NOTE_ROLE, .a = v.term, .b = v.state, .c = v.leader});
 }
 
+static void note_step(struct replica *r, const struct raft_event *e, const struct replica_input *in)
+{
+    struct replicanote_step step = {r->core, e, &r->out, in != NULL ? in->entries : NULL};
+    env_note(r->env,
+             &(struct env_note){.kind = NOTE_CORE_STEPPED, .data = &step, .size = sizeof step});
+}
+
 void replica_step(struct replica *r, struct raft_event *e, const struct replica_input *in)
 {
     if (r->halted) {
@@ -278,6 +287,7 @@ void replica_step(struct replica *r, struct raft_event *e, const struct replica_
         return;
     }
     CK(st == ST_OK);
+    note_step(r, e, in);
     r->deadline = r->out.deadline;
     if (r->out.apply_hi > r->out.apply_lo) {
         r->apply_to = r->out.apply_hi;

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define ROOM_TO_START 65536u /* bytes; a start writes a log and a base */
+
 /* A library chooses by its compiler flags which of the sections its probes go to. */
 extern const struct env_site __start_env_probes[] __attribute__((weak));
 extern const struct env_site __stop_env_probes[] __attribute__((weak));
@@ -45,6 +47,22 @@ void trial_account(const struct world *w, struct trial_result *r)
     r->virtual_ns = w->sched.now;
     r->choices = w->chooser.decisions;
     memcpy(r->injected, w->injected, sizeof r->injected);
+}
+
+uint64_t trial_excuses(const struct world *w)
+{
+    static const enum plan_knob excusing[] = {PLAN_WRITE_EIO, PLAN_SYNC_EIO, PLAN_META_EIO,
+                                              PLAN_DISK_FULL, PLAN_REFUSE,   PLAN_REFUSE_AT};
+    uint64_t n = 0;
+    for (size_t i = 0; i < sizeof excusing / sizeof *excusing; i++) {
+        n += w->injected[excusing[i]];
+    }
+    return n;
+}
+
+bool trial_disk_unwell(const struct simdisk *d)
+{
+    return simdisk_dead(d) || simdisk_free_bytes(d) < ROOM_TO_START;
 }
 
 void trial_tail(const struct world *w, struct buf *tail)
@@ -100,7 +118,7 @@ const char *trial_probe_name(size_t i)
 
 bool trial_probe_of(size_t i, enum plan_world world)
 {
-    return (i < others()) == (world == PLAN_WORLD_NODE);
+    return (i < others()) == (world != PLAN_WORLD_STORE);
 }
 
 void trial_probe_reached(const struct trial_options *o, const struct env_site *site)

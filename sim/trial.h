@@ -53,6 +53,11 @@ void trial_attach(const struct trial_options *o, struct world *w);
 /* What every world can say of itself at the end. */
 void trial_account(const struct world *w, struct trial_result *r);
 
+/* Faults injected so far that let a correct node fail to start, or end itself. */
+uint64_t trial_excuses(const struct world *w);
+/* The device serves nothing until it is rebooted, or has no room for a start. */
+bool trial_disk_unwell(const struct simdisk *d);
+
 /* The lines of the trace's ring, one an event. */
 void trial_tail(const struct world *w, struct buf *tail);
 

@@ -10,15 +10,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#define NS_PER_S   1000000000u
-#define HEAL_S     120 /* virtual: by then a healthy node serves */
-#define LIN_STEPS  20000000u
-#define LIN_MEMORY ((size_t)512 * 1024 * 1024)
-#define FILES_MAX  16 /* of a database at rest: lock, base, a few logs */
+#define NS_PER_S  1000000000u
+#define HEAL_S    120 /* virtual: by then a healthy node serves */
+#define FILES_MAX 16  /* of a database at rest: lock, base, a few logs */
 
 static void phase(struct cluster *c, const char *name)
 {
-    world_trace(&c->world, TRACE_PHASE, name, c->ops_started);
+    world_trace(&c->world, TRACE_PHASE, name, c->load.started);
 }
 
 static void wait_here(struct cluster *c, uint64_t until)
@@ -48,24 +46,9 @@ static bool await_down(struct cluster *c)
     return c->node == NULL;
 }
 
-static void start_client(struct cluster *c, size_t i, bool verifier)
-{
-    struct client *k = &c->clients[i];
-    char name[16];
-    k->cluster = c;
-    k->host = world_host(&c->world, NULL);
-    k->number = (uint32_t)i + 1;
-    k->first = i;
-    k->stride = plan_get(c->plan, PLAN_CLIENTS);
-    k->verifier = verifier;
-    c->clients_running++;
-    (void)snprintf(name, sizeof name, verifier ? "verify" : "client%u", (unsigned)(i + 1) % 1000);
-    (void)proc_start(k->host, name, workload_main, 0, NULL, k);
-}
-
 static void await_clients(struct cluster *c)
 {
-    while (c->clients_running > 0 && !c->world.failure.set) {
+    while (c->load.running > 0 && !c->world.failure.set) {
         wait_here(c, ENV_NEVER);
     }
 }
@@ -140,7 +123,7 @@ static void director_body(struct cluster *c)
     c->world.faults = true;
     size_t clients = (size_t)plan_get(c->plan, PLAN_CLIENTS);
     for (size_t i = 0; i < clients; i++) {
-        start_client(c, i, false);
+        workload_start(&c->load, i, false);
     }
     nemesis_start(&c->nemesis, &c->tasks);
     await_clients(c);
@@ -151,9 +134,9 @@ static void director_body(struct cluster *c)
         return;
     }
     phase(c, "verify");
-    start_client(c, clients, true);
+    workload_start(&c->load, clients, true);
     await_clients(c);
-    if (c->clients[clients].failed) {
+    if (!workload_verified(&c->load, clients)) {
         world_fail(&c->world, "L1 liveness", "all faults are over, and reads get no answer");
         return;
     }
@@ -180,7 +163,7 @@ static void director_run(void *arg)
 static uint64_t place_of(const struct cluster *c, size_t i)
 {
     const struct execorder_record *r =
-        execorder_find(&c->order, c->refs[i].conn, c->refs[i].number);
+        execorder_find(&c->order, c->load.refs[i].conn, c->load.refs[i].number);
     if (r == NULL) {
         return 0;
     }
@@ -190,61 +173,22 @@ static uint64_t place_of(const struct cluster *c, size_t i)
     if (r->commit != EXECORDER_NONE) {
         return c->contract.commits[r->commit].outcome == CONTRACT_OK ? r->place : 0;
     }
-    return c->refs[i].answered ? r->place : 0; /* else it was refused, or changed nothing */
-}
-
-static void say_unexplained(struct cluster *c, const struct lin_order_verdict *v)
-{
-    struct buf text;
-    buf_init(&text, c->world.mem);
-    enum status st = lin_history_say(&c->history, v->place, &text);
-    CK(st == ST_OK);
-    (void)snprintf(c->result->order_why, sizeof c->result->order_why, "%s: %.*s",
-                   v->why != NULL ? v->why : "no place", text.size > 160 ? 160 : (int)text.size,
-                   text.data);
-    buf_release(&text);
+    return c->load.refs[i].answered ? r->place : 0; /* else it was refused, or changed nothing */
 }
 
 /* The order of execution as a witness: a proof, in one pass, when it fits. */
 static bool order_explains(struct cluster *c)
 {
-    struct lin_order_verdict v;
-    for (size_t i = 0; i < c->history.count; i++) {
-        c->history.meta[i].index = place_of(c, i);
+    for (size_t i = 0; i < c->load.history.count; i++) {
+        c->load.history.meta[i].index = place_of(c, i);
     }
-    enum status st = lin_order_check(&c->history, &v);
-    CK(st == ST_OK);
-    if (v.result != LIN_LINEARIZABLE) {
-        say_unexplained(c, &v);
-    }
-    return v.result == LIN_LINEARIZABLE;
-}
-
-static void judge_by_search(struct cluster *c)
-{
-    struct lin_options o = {.steps = LIN_STEPS, .memory = LIN_MEMORY};
-    struct lin_verdict v;
-    enum status st = lin_check(&c->history, &o, &v);
-    CK(st == ST_OK);
-    if (v.result == LIN_NON_LINEARIZABLE) {
-        struct buf text;
-        buf_init(&text, c->world.mem);
-        for (size_t i = 0; i < v.witness_count && st == ST_OK; i++) {
-            st = lin_history_say(&c->history, v.witness[i], &text);
-        }
-        world_fail(&c->world, "X1 linearizability", "%s\n%.*s", v.text, (int)text.size,
-                   text.data != NULL ? text.data : "");
-        buf_release(&text);
-    }
-    c->result->unknown = v.result == LIN_UNKNOWN;
-    c->result->searched = true;
-    lin_verdict_release(&v);
+    return workload_order_explains(&c->load);
 }
 
 static void judge_history(struct cluster *c)
 {
-    if (c->history.count > 0 && !(c->judging && order_explains(c))) {
-        judge_by_search(c);
+    if (c->load.history.count > 0 && !(c->judging && order_explains(c))) {
+        workload_search(&c->load);
     }
 }
 
@@ -258,7 +202,6 @@ static void cluster_init(struct cluster *c, const struct trial_options *o, struc
     trial_attach(o, &c->world);
     list_init(&c->tasks);
     contract_init(&c->contract, mem);
-    lin_history_init(&c->history, mem);
     execorder_init(&c->order, mem);
     c->shadows = (struct shadowing){.world = &c->world,
                                     .options = o,
@@ -269,14 +212,19 @@ static void cluster_init(struct cluster *c, const struct trial_options *o, struc
                                     .user = c};
     shadowing_init(&c->shadows);
     c->node_host = world_host(&c->world, NULL);
-    c->client_count = (size_t)plan_get(o->plan, PLAN_CLIENTS) + 1;
-    c->clients = mem_zalloc(mem, c->client_count * sizeof *c->clients);
+    c->load = (struct workload){.world = &c->world,
+                                .plan = o->plan,
+                                .result = r,
+                                .nemesis = &c->nemesis,
+                                .wake = &c->director,
+                                .nodes = 1};
+    workload_init(&c->load, (size_t)plan_get(o->plan, PLAN_CLIENTS) + 1);
     c->nemesis = (struct nemesis){.world = &c->world,
                                   .host = &c->node_host,
                                   .proc = &c->node,
                                   .stopping = &c->stopping,
-                                  .ops = &c->ops_started,
-                                  .busy = &c->clients_running,
+                                  .ops = &c->load.started,
+                                  .busy = &c->load.running,
                                   .wake = &c->director};
     c->judging = plan_get(o->plan, PLAN_SHADOW_MAX) > 0;
 }
@@ -291,11 +239,9 @@ static void cluster_release(struct cluster *c)
     c->node = NULL; /* its end is nobody's business any more */
     world_release(&c->world);
     contract_release(&c->contract);
-    lin_history_release(&c->history);
-    mem_release(mem, c->clients);
+    workload_release(&c->load);
     mem_release(mem, c->logs);
     mem_release(mem, c->tables);
-    mem_release(mem, c->refs);
     execorder_release(&c->order);
 }
 
@@ -313,7 +259,7 @@ void cluster_run(const struct trial_options *o, struct trial_result *r, struct b
         trial_tail(&c->world, tail);
     }
     if (o->history != NULL) {
-        enum status st = lin_jsonl_write(&c->history, o->history);
+        enum status st = lin_jsonl_write(&c->load.history, o->history);
         CK(st == ST_OK);
     }
     cluster_release(c);

@@ -11,10 +11,7 @@
 #define SIM_CLUSTER_CLUSTER_H
 
 #include "sim/cluster/contract.h"
-#include "sim/lin/lin.h"
 #include "sim/trial.h"
-
-#define CLUSTER_PORT 6379
 
 /* Runs it. The lines of the ring go to `tail` when it failed (NULL: not wanted). */
 void cluster_run(const struct trial_options *o, struct trial_result *r, struct buf *tail);

@@ -4,16 +4,10 @@
 
 #include "sim/cluster/cluster.h"
 #include "sim/cluster/execorder.h"
+#include "sim/cluster/workload.h"
 #include "sim/nemesis.h"
 #include "sim/proc.h"
 #include "sim/shadowing.h"
-
-/* Which request an operation of the history was. */
-struct history_ref {
-    uint64_t conn;
-    uint64_t number;
-    bool answered; /* its outcome is known */
-};
 
 /* Where a log stood when the engine last spoke of it. */
 struct table_mark {
@@ -50,14 +44,7 @@ struct cluster {
     struct task *director;
     struct nemesis nemesis;
     /* clients */
-    struct client *clients; /* array of plan CLIENTS + 1: the last one verifies */
-    size_t client_count;
-    size_t clients_running;
-    uint64_t ops_started;
-    int64_t client_ids; /* for histories: a client whose operation ended unknown gets a new one */
-    struct lin_history history;
-    struct history_ref *refs; /* one an operation of the history */
-    size_t ref_cap;
+    struct workload load; /* of plan CLIENTS + 1: the last one verifies */
     struct execorder order;
     /* contracts */
     bool judging; /* false with shadow_max = 0: nobody would decide what a crash left */
@@ -73,31 +60,12 @@ struct cluster {
     struct shadowing shadows;
 };
 
-struct client {
-    struct cluster *cluster;
-    struct host *host;
-    uint32_t number; /* from 1 */
-    uint64_t first;  /* ordinals of its operations: first, first + stride, … below ops */
-    uint64_t stride;
-    bool verifier;
-    bool done;
-    bool failed; /* the verifier could not finish */
-};
-
 /* observe.c: the hooks of the node's world. */
 extern const struct world_hooks cluster_hooks;
-
-/* workload.c */
-int workload_main(struct env *env, int argc, char **argv);
 
 /* keeper.c: starts the node, and again whenever it went down. */
 void keeper_run(void *arg);
 void keeper_start_node(struct cluster *c);
-/* Faults injected so far that may make a start or an operation of the node fail. */
-uint64_t keeper_excuses(const struct cluster *c);
-/* The device serves nothing until it is rebooted; or that, or it has no room for a start. */
-bool keeper_disk_dead(const struct cluster *c);
-bool keeper_disk_unwell(const struct cluster *c);
 
 /* shadow.c */
 /* What `struct shadowing` asks for. */

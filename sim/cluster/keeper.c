@@ -5,31 +5,7 @@
 
 #include <stdio.h>
 
-#define NS_PER_MS     1000000u
-#define ROOM_TO_START 65536u /* bytes; a start writes a log and a base */
-
-/* Faults that let a correct node fail to start, or end itself. */
-static const enum plan_knob excusing[] = {PLAN_WRITE_EIO, PLAN_SYNC_EIO, PLAN_META_EIO,
-                                          PLAN_DISK_FULL, PLAN_REFUSE,   PLAN_REFUSE_AT};
-
-uint64_t keeper_excuses(const struct cluster *c)
-{
-    uint64_t n = 0;
-    for (size_t i = 0; i < sizeof excusing / sizeof *excusing; i++) {
-        n += c->world.injected[excusing[i]];
-    }
-    return n;
-}
-
-bool keeper_disk_dead(const struct cluster *c)
-{
-    return simdisk_dead(c->node_host->disk);
-}
-
-bool keeper_disk_unwell(const struct cluster *c)
-{
-    return keeper_disk_dead(c) || simdisk_free_bytes(c->node_host->disk) < ROOM_TO_START;
-}
+#define NS_PER_MS 1000000u
 
 static void add_text(struct cluster *c, const char *text)
 {
@@ -68,7 +44,7 @@ static void make_args(struct cluster *c)
 void keeper_start_node(struct cluster *c)
 {
     make_args(c);
-    c->errors_at_start = keeper_excuses(c);
+    c->errors_at_start = trial_excuses(&c->world);
     c->node = proc_start(c->node_host, "node", node_main, c->node_argc, c->node_argv, c);
     c->node->watched = true;
     c->node->faulty = true;
@@ -87,7 +63,7 @@ void keeper_run(void *arg)
         uint64_t most = c->failed_starts > 5 ? 400u : 40u;
         task_sleep_until(&w->sched, w->sched.now + choose(&s, most * NS_PER_MS));
         if (c->node == NULL && !c->keep_down) {
-            if (keeper_disk_dead(c) && c->node_host->up) {
+            if (simdisk_dead(c->node_host->disk) && c->node_host->up) {
                 /* Only a reboot brings such a device back. */
                 host_power_off(c->node_host, simdisk_draw_strategy(&c->node_host->disk_crash));
                 c->power_lost = true;

@@ -203,6 +203,10 @@ static void on_note(void *arg, struct proc *p, const struct env_note *n)
     case NOTE_REPLAYED:
     case NOTE_APPLIED: /* of a group: nobody here is in one */
     case NOTE_ROLE:
+    case NOTE_CORE_STARTED:
+    case NOTE_CORE_STEPPED:
+    case NOTE_CORE_DURABLE:
+    case NOTE_CORE_SENT:
     case NOTE_RESUMED:
     case NOTE_NONE:
         break;
@@ -236,7 +240,8 @@ static void judge_end(struct cluster *c, const struct proc *p)
         world_fail(&c->world, "leak", "after exit %d of the node: %s", p->exit_code, leaks);
         return;
     }
-    bool excused = keeper_excuses(c) > c->errors_at_start || keeper_disk_unwell(c);
+    bool excused =
+        trial_excuses(&c->world) > c->errors_at_start || trial_disk_unwell(c->node_host->disk);
     if (p->exit_code != 0 && !excused) {
         world_fail(&c->world, "E6 recovery",
                    "the node ended with exit code %d and no fault excuses it", p->exit_code);

@@ -28,6 +28,32 @@ static uint64_t start_term(const struct raft_start *s, uint64_t index)
     return 0;
 }
 
+/* What the start is given is what D has. */
+static bool fits(const struct raftwatch_node *n, const struct raft_start *s)
+{
+    if (s->hard.term != n->hard.term || s->hard.vote != n->hard.vote || s->last != n->last) {
+        return false;
+    }
+    const struct raft_run *runs = n->runs.data;
+    for (size_t i = 0; i < n->runs.count; i++) {
+        uint64_t at = runs[i].first > s->base.index ? runs[i].first : s->base.index + 1;
+        uint64_t end = i + 1 < n->runs.count ? runs[i + 1].first - 1 : n->last;
+        if (at <= end && start_term(s, at) != runs[i].term) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Of the writes that were on their way when it died, so many are on D that the start is explained;
+ * none, where that cannot be. */
+static void decide(struct raftwatch *w, struct raftwatch_node *n, const struct raft_start *s)
+{
+    while (!fits(n, s) && raftwatch_disk_next(w, n)) {
+    }
+    raftwatch_disk_drop(n);
+}
+
 static void compare_start(struct raftwatch *w, const struct raftwatch_node *n,
                           const struct raft_start *s)
 {
@@ -66,6 +92,9 @@ void raftwatch_started(struct raftwatch *w, const struct raft *r, const struct r
         return;
     }
     if (n->known && n->incarnation == v.incarnation) {
+        if (n->doubt) {
+            decide(w, n, start);
+        }
         compare_start(w, n, start);
     } else {
         believe(w, n, start);

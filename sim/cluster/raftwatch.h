@@ -89,6 +89,10 @@ void raftwatch_sent(struct raftwatch *w, const struct raft_msg *m);
 /* The node's process is gone, and what was not durable with it. */
 void raftwatch_crashed(struct raftwatch *w, uint64_t node);
 
+/* The same, but what was on its way may be on the disk or not, up to some write: the next start
+ * shows which. */
+void raftwatch_died(struct raftwatch *w, uint64_t node);
+
 /* Its disk is gone too: what starts under this id next is believed. */
 void raftwatch_wiped(struct raftwatch *w, uint64_t node);
 

@@ -254,20 +254,42 @@ static void disk_write(struct raftwatch *w, struct raftwatch_node *n,
     }
 }
 
+bool raftwatch_disk_next(struct raftwatch *w, struct raftwatch_node *n)
+{
+    if (n->writes.head == n->writes.a.count) {
+        return false;
+    }
+    disk_write(w, n, &((struct raftwatch_write *)n->writes.a.data)[n->writes.head++]);
+    return true;
+}
+
+void raftwatch_disk_drop(struct raftwatch_node *n)
+{
+    n->writes.head = n->writes.a.count;
+    n->runs_ahead.head = n->runs_ahead.a.count;
+    n->latest = n->hard;
+    n->doubt = false;
+}
+
 void raftwatch_durable(struct raftwatch *w, uint64_t node, uint64_t seq)
 {
     struct raftwatch_node *n = raftwatch_node_of(w, node);
     if (n == NULL || !raftwatch_ok(w)) {
         return;
     }
-    while (n->writes.head < n->writes.a.count) {
-        const struct raftwatch_write *write =
-            &((struct raftwatch_write *)n->writes.a.data)[n->writes.head];
-        if (write->seq > seq) {
-            break;
-        }
-        disk_write(w, n, write);
-        n->writes.head++;
+    while (n->writes.head < n->writes.a.count &&
+           ((struct raftwatch_write *)n->writes.a.data)[n->writes.head].seq <= seq) {
+        (void)raftwatch_disk_next(w, n); /* there is one */
+    }
+}
+
+void raftwatch_died(struct raftwatch *w, uint64_t node)
+{
+    struct raftwatch_node *n = raftwatch_node_of(w, node);
+    if (n != NULL) {
+        n->doubt = true;
+        n->running = false;
+        n->state = 0;
     }
 }
 
@@ -275,11 +297,8 @@ void raftwatch_crashed(struct raftwatch *w, uint64_t node)
 {
     struct raftwatch_node *n = raftwatch_node_of(w, node);
     if (n != NULL) {
-        n->writes.head = n->writes.a.count;
-        n->runs_ahead.head = n->runs_ahead.a.count;
-        n->latest = n->hard;
-        n->running = false;
-        n->state = 0;
+        raftwatch_died(w, node);
+        raftwatch_disk_drop(n);
     }
 }
 

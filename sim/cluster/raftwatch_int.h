@@ -44,6 +44,7 @@ struct raftwatch_node {
     uint64_t incarnation;
     bool known;   /* D is */
     bool running; /* and the rest is of its process */
+    bool doubt;   /* it died: some of `writes` may be on D */
     /* D */
     struct raft_hard hard;
     uint64_t based; /* D may begin anywhere up to here: what was compacted or installed */
@@ -81,6 +82,10 @@ struct raftwatch_node *raftwatch_node_of(struct raftwatch *w, uint64_t id);
 struct raftwatch_node *raftwatch_node_make(struct raftwatch *w, uint64_t id);
 uint64_t raftwatch_disk_term(const struct raftwatch_node *n, uint64_t index);
 bool raftwatch_disk_has(const struct raftwatch_node *n, uint64_t index, uint64_t term);
+/* The next write that is on its way is on D; false: there is none. */
+bool raftwatch_disk_next(struct raftwatch *w, struct raftwatch_node *n);
+/* None of them is, nor will be. */
+void raftwatch_disk_drop(struct raftwatch_node *n);
 void raftwatch_disk_run(struct raftwatch *w, struct raftwatch_node *n, uint64_t first,
                         uint64_t term);
 void raftwatch_disk_hard(struct raftwatch *w, struct raftwatch_node *n, struct raft_hard hard);

@@ -1,8 +1,4 @@
-/* workload.c - a client of the run: real client code over simulated TCP, one operation an ordinal.
- *
- * What operation `ordinal` is depends on its own stream of choices alone, so leaving others out
- * does not change it. Values are unique. What came of each goes into the history: a reply is
- * definite, a request of which no byte left never happened, everything else is unknown for ever. */
+/* workload.c - see workload.h: a client of the run, one operation an ordinal. */
 #include "base/ck.h"
 #include "sim/cluster/workop.h"
 
@@ -10,18 +6,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NS_PER_US 1000u
-#define NS_PER_MS 1000000u
-#define VERIFY_MS 60000u /* once all is healed only a node that is stuck takes longer */
+#define NS_PER_US     1000u
+#define NS_PER_MS     1000000u
+#define ROUNDS_A_NODE 12     /* of a group, about */
+#define VERIFY_MS     60000u /* once all is healed only a node that is stuck takes longer */
 
 static int64_t now(const struct session *s)
 {
-    return (int64_t)s->c->world.sched.now;
+    return (int64_t)s->load->world->sched.now;
 }
 
 static uint64_t deadline(struct session *s)
 {
-    uint64_t ms = s->me->verifier ? VERIFY_MS : plan_get(s->c->plan, PLAN_TIMEOUT_MS);
+    uint64_t ms = !s->me->verifier         ? plan_get(s->load->plan, PLAN_TIMEOUT_MS)
+                  : s->load->answer_ms > 0 ? s->load->answer_ms
+                                           : VERIFY_MS;
     return env_clock_mono(s->env) + ms * NS_PER_MS;
 }
 
@@ -52,7 +51,7 @@ static void learn(struct session *s, const char *key, struct lin_value v)
 {
     uint64_t n = 0;
     if (key[0] != 'k' || sscanf(key + 1, "%llu", (unsigned long long *)&n) != 1 ||
-        n >= plan_get(s->c->plan, PLAN_KEYS)) {
+        n >= plan_get(s->load->plan, PLAN_KEYS)) {
         return;
     }
     buf_clear(&s->seen[n]);
@@ -64,21 +63,21 @@ static void learn(struct session *s, const char *key, struct lin_value v)
 
 static void record(struct session *s, struct wop *w, struct lin_op *op, enum lin_outcome outcome)
 {
-    struct cluster *c = s->c;
+    struct workload *l = s->load;
     struct err err;
-    op->client = ++c->client_ids;
+    op->client = ++l->client_ids;
     op->outcome = outcome;
     op->call = w->call;
     op->ret = outcome == LIN_INFO ? LIN_NEVER : now(s);
     op->node = -1;
     op->index = 1; /* judge_history() puts the real one */
-    if (c->history.count == c->ref_cap) {
-        c->ref_cap = c->ref_cap == 0 ? 256 : c->ref_cap * 2;
-        c->refs = mem_resize(c->world.mem, c->refs, c->ref_cap * sizeof *c->refs);
+    if (l->history.count == l->ref_cap) {
+        l->ref_cap = l->ref_cap == 0 ? 256 : l->ref_cap * 2;
+        l->refs = mem_resize(l->world->mem, l->refs, l->ref_cap * sizeof *l->refs);
     }
-    c->refs[c->history.count] = (struct history_ref){s->conn, w->number, outcome == LIN_OK};
-    if (lin_history_add(&s->c->history, op, &err) != ST_OK) {
-        world_fail(&s->c->world, "X3 reply", "operation %llu got a reply that cannot be: %s",
+    l->refs[l->history.count] = (struct history_ref){s->conn, w->number, outcome == LIN_OK};
+    if (lin_history_add(&s->load->history, op, &err) != ST_OK) {
+        world_fail(s->load->world, "X3 reply", "operation %llu got a reply that cannot be: %s",
                    (unsigned long long)w->ordinal, err.text);
     }
 }
@@ -142,7 +141,7 @@ static void bad_reply(struct session *s, const struct wop *w)
                                                "MULTI", "RANGE",  "buffered", "other"};
     const struct respval_node *root = &s->rc.value.nodes[0];
     struct slice text = respclient_text(&s->rc, 0);
-    world_fail(&s->c->world, "X3 reply",
+    world_fail(s->load->world, "X3 reply",
                "operation %llu (%s %s, %u parts) got a reply of type %d, count %u, text '%.*s'",
                (unsigned long long)w->ordinal, names[w->kind], w->parts[0].key, w->part_count,
                (int)root->type, root->count, text.size > 80 ? 80 : (int)text.size,
@@ -265,13 +264,13 @@ static void settle_known(struct session *s, struct wop *w)
         return;
     }
     w->settled = true;
-    buf_init(&pairs, s->c->world.mem);
+    buf_init(&pairs, s->load->world->mem);
     describe(s, w, &op, steps);
     if (!results(s, w, &op, steps, &pairs)) {
         bad_reply(s, w);
     } else {
         record(s, w, &op, LIN_OK);
-        s->c->result->replies++;
+        s->load->result->replies++;
     }
     buf_release(&pairs);
 }
@@ -293,12 +292,28 @@ static void hang_up(struct session *s)
     }
 }
 
+/* Any of the nodes that are to be asked now. */
+static unsigned some_node(struct session *s)
+{
+    const struct workload *l = s->load;
+    if (l->nodes == 1 || s->me->only > 0) {
+        return s->me->only > 0 ? s->me->only - 1 : 0;
+    }
+    uint64_t asked = l->asked & (((uint64_t)1 << l->nodes) - 1);
+    unsigned n = (unsigned)choose(&s->own, (uint64_t)__builtin_popcountll(asked));
+    while (n-- > 0) {
+        asked &= asked - 1;
+    }
+    return (unsigned)__builtin_ctzll(asked);
+}
+
 static bool dial(struct session *s)
 {
-    struct env_addr addr = {.family = 4, .port = CLUSTER_PORT, .ip = {10, 0, 0, 1}};
+    struct env_addr addr = {.family = 4, .port = WORKLOAD_PORT, .ip = {10, 0, 0, 1}};
     if (s->open) {
         return true;
     }
+    addr.ip[3] = (unsigned char)(some_node(s) + 1);
     static const char *const ping[] = {"PING"};
     enum status st = respclient_open(&s->rc, s->env, &addr, deadline(s));
     s->open = true;
@@ -315,6 +330,12 @@ static bool dial(struct session *s)
     }
     s->backoff = 0;
     return true;
+}
+
+/* The last reply was an error. */
+static bool refused(const struct session *s)
+{
+    return s->load->nodes > 1 && s->rc.value.nodes[0].type == RESPVAL_ERROR;
 }
 
 /* Receives the replies owed to one operation; the last one tells its outcome. */
@@ -336,7 +357,7 @@ static enum status receive_op(struct session *s, struct wop *w)
 static bool exchange(struct session *s)
 {
     enum status st = respclient_flush(&s->rc, deadline(s));
-    if (st == ST_OK && world_fault(&s->c->world, &s->own, PLAN_VANISH)) {
+    if (st == ST_OK && world_fault(s->load->world, &s->own, PLAN_VANISH)) {
         hang_up(s);
         return false;
     }
@@ -357,7 +378,7 @@ static struct wop *op_new(struct session *s)
 {
     if (s->op_count == s->op_cap) {
         s->op_cap = s->op_cap == 0 ? 8 : s->op_cap * 2;
-        s->ops = mem_resize(s->c->world.mem, s->ops, s->op_cap * sizeof *s->ops);
+        s->ops = mem_resize(s->load->world->mem, s->ops, s->op_cap * sizeof *s->ops);
     }
     return &s->ops[s->op_count++];
 }
@@ -401,19 +422,19 @@ static void read_slowly(struct session *s)
 
 static void note_start(struct session *s)
 {
-    struct cluster *c = s->c;
-    c->ops_started++;
-    c->result->operations++;
-    nemesis_tick(&c->nemesis);
+    struct workload *l = s->load;
+    l->started++;
+    l->result->operations++;
+    nemesis_tick(l->nemesis);
 }
 
 /* Up to `count` operations from *next on, sent together. */
 static void one_round(struct session *s, uint64_t *next, uint64_t count)
 {
-    const struct plan *plan = s->c->plan;
+    const struct plan *plan = s->load->plan;
     uint64_t ops = plan_get(plan, PLAN_OPS);
     while (!dial(s)) {
-        if (s->c->world.failure.set) {
+        if (s->load->world->failure.set) {
             return;
         }
     }
@@ -440,14 +461,17 @@ static void one_round(struct session *s, uint64_t *next, uint64_t count)
 
 static void work(struct session *s)
 {
-    const struct plan *plan = s->c->plan;
+    const struct plan *plan = s->load->plan;
     uint64_t next = s->me->first;
     while (next < plan_get(plan, PLAN_OPS)) {
+        if (s->load->nodes > 1 && choose(&s->own, ROUNDS_A_NODE) == 0) {
+            hang_up(s); /* it goes to another one */
+        }
         one_round(s, &next, 1 + choose(&s->own, plan_get(plan, PLAN_PIPELINE)));
-        if (s->open && world_fault(&s->c->world, &s->own, PLAN_GARBAGE)) {
+        if (s->open && world_fault(s->load->world, &s->own, PLAN_GARBAGE)) {
             send_garbage(s);
         }
-        if (s->open && world_fault(&s->c->world, &s->own, PLAN_SLOW_READ)) {
+        if (s->open && world_fault(s->load->world, &s->own, PLAN_SLOW_READ)) {
             read_slowly(s);
         }
         pause_ns(s, choose(&s->own, plan_get(plan, PLAN_THINK_US) + 1) * NS_PER_US);
@@ -456,18 +480,32 @@ static void work(struct session *s)
 
 /* ---- the verifier: reads every key once all is healed ---- */
 
-static void verify_key(struct session *s, const char *key, int *tries)
+/* It has to be answered: of a group within some time, else after so many tries. */
+static bool may_try(const struct session *s, int tries, int64_t since)
 {
-    while (*tries > 0 && !s->c->world.failure.set) {
+    uint64_t patience = s->load->patience_ns;
+    bool late = patience > 0 ? now(s) - since > (int64_t)patience : tries <= 0;
+    return !late && !s->load->world->failure.set;
+}
+
+static void verify_key(struct session *s, enum wkind kind, const char *key, int *tries)
+{
+    int64_t since = now(s);
+    while (may_try(s, *tries, since)) {
         if (!dial(s)) {
             (*tries)--;
             continue;
         }
         struct wop *w = op_new(s);
-        *w = (struct wop){.kind = W_GET, .part_count = 1, .ordinal = UINT32_MAX};
+        *w = (struct wop){.kind = kind, .part_count = 1, .ordinal = UINT32_MAX};
         (void)snprintf(w->parts[0].key, sizeof w->parts[0].key, "%s", key);
+        if (kind == W_SET) {
+            char value[32];
+            (void)snprintf(value, sizeof value, "w%u.%u", s->me->number, s->me->wrote++);
+            workop_keep(s, &w->parts[0].value_at, &w->parts[0].value_size, slice_text(value));
+        }
         w->call = now(s);
-        if (workop_queue(s, w) == ST_OK && exchange(s)) {
+        if (workop_queue(s, w) == ST_OK && exchange(s) && !refused(s)) {
             return;
         }
         hang_up(s);
@@ -476,34 +514,52 @@ static void verify_key(struct session *s, const char *key, int *tries)
     s->me->failed = true;
 }
 
+/* Each node of a group that is asked takes a write, whoever leads. */
+static void verify_writes(struct session *s)
+{
+    char key[32];
+    int tries = 0;
+    uint64_t asked = s->load->asked;
+    for (unsigned i = 0; i < s->load->nodes && s->load->nodes > 1; i++) {
+        if ((asked >> i & 1) != 0) {
+            hang_up(s);
+            s->me->only = i + 1;
+            workop_key(i, key, sizeof key);
+            verify_key(s, W_SET, key, &tries);
+        }
+    }
+    s->me->only = 0;
+}
+
 static void verify(struct session *s)
 {
     char key[32];
     int tries = 200;
-    for (uint64_t i = 0; i < plan_get(s->c->plan, PLAN_KEYS); i++) {
+    verify_writes(s);
+    for (uint64_t i = 0; i < plan_get(s->load->plan, PLAN_KEYS); i++) {
         workop_key(i, key, sizeof key);
-        verify_key(s, key, &tries);
+        verify_key(s, W_GET, key, &tries);
     }
     for (int i = 0; i < 6; i++) {
         (void)snprintf(key, sizeof key, "a%03d", i);
-        verify_key(s, key, &tries);
+        verify_key(s, W_GET, key, &tries);
     }
 }
 
 int workload_main(struct env *env, int argc, char **argv)
 {
     struct client *me = proc_of(env)->user;
-    struct cluster *c = me->cluster;
-    struct session s = {.me = me, .env = env, .c = c};
-    uint64_t keys = plan_get(c->plan, PLAN_KEYS);
+    struct workload *l = me->load;
+    struct session s = {.me = me, .env = env, .load = l};
+    uint64_t keys = plan_get(l->plan, PLAN_KEYS);
     (void)argc;
     (void)argv;
-    buf_init(&s.text, c->world.mem);
-    s.seen = mem_zalloc(c->world.mem, (size_t)keys * sizeof *s.seen);
+    buf_init(&s.text, l->world->mem);
+    s.seen = mem_zalloc(l->world->mem, (size_t)keys * sizeof *s.seen);
     for (uint64_t i = 0; i < keys; i++) {
-        buf_init(&s.seen[i], c->world.mem);
+        buf_init(&s.seen[i], l->world->mem);
     }
-    chooser_stream_init(&s.own, &c->world.chooser, CHOOSE_WORKLOAD,
+    chooser_stream_init(&s.own, &l->world->chooser, CHOOSE_WORKLOAD,
                         (uint64_t)(me->number + 1) << 40);
     if (me->verifier) {
         verify(&s);
@@ -514,11 +570,11 @@ int workload_main(struct env *env, int argc, char **argv)
     for (uint64_t i = 0; i < keys; i++) {
         buf_release(&s.seen[i]);
     }
-    mem_release(c->world.mem, s.seen);
-    mem_release(c->world.mem, s.ops);
+    mem_release(l->world->mem, s.seen);
+    mem_release(l->world->mem, s.ops);
     buf_release(&s.text);
     me->done = true;
-    c->clients_running--;
-    task_wake(c->director);
+    l->running--;
+    task_wake(*l->wake);
     return 0;
 }

@@ -43,7 +43,7 @@ static void new_value(struct session *s, struct wop *w, unsigned part, struct ch
     struct part *p = &w->parts[part];
     int n = snprintf(head, sizeof head, "v%llu.%u", (unsigned long long)w->ordinal, part);
     workop_keep(s, &p->value_at, &p->value_size, slice_of(head, (size_t)n));
-    size_t pad = (size_t)choose(r, plan_get(s->c->plan, PLAN_VALUE_BYTES) + 1);
+    size_t pad = (size_t)choose(r, plan_get(s->load->plan, PLAN_VALUE_BYTES) + 1);
     if (pad > 0) {
         enum status st = buf_reserve(&s->text, pad + 1);
         CK(st == ST_OK);
@@ -56,13 +56,13 @@ static void new_value(struct session *s, struct wop *w, unsigned part, struct ch
 
 static uint64_t draw_key(struct session *s, struct chooser_stream *r)
 {
-    return choose(r, plan_get(s->c->plan, PLAN_KEYS));
+    return choose(r, plan_get(s->load->plan, PLAN_KEYS));
 }
 
 /* Parts with different keys, ascending. */
 static void draw_parts(struct session *s, struct wop *w, struct chooser_stream *r, unsigned most)
 {
-    uint64_t keys = plan_get(s->c->plan, PLAN_KEYS);
+    uint64_t keys = plan_get(s->load->plan, PLAN_KEYS);
     uint64_t first = choose(r, keys);
     uint64_t count = 1 + choose(r, most);
     for (uint64_t i = 0; i < count && first + i < keys; i++) {
@@ -98,8 +98,8 @@ static void draw_multi(struct session *s, struct wop *w, struct chooser_stream *
 void workop_draw(struct session *s, struct wop *w, uint64_t ordinal)
 {
     struct chooser_stream r;
-    chooser_stream_init(&r, &s->c->world.chooser, CHOOSE_WORKLOAD, ordinal + 1);
-    uint64_t mix = plan_get(s->c->plan, PLAN_MIX);
+    chooser_stream_init(&r, &s->load->world->chooser, CHOOSE_WORKLOAD, ordinal + 1);
+    uint64_t mix = plan_get(s->load->plan, PLAN_MIX);
     *w = (struct wop){.ordinal = ordinal};
     w->kind = (enum wkind)choose_weighted(&r, weights[mix], W_KINDS);
     struct part *p = &w->parts[0];

@@ -6,7 +6,7 @@
 #define SIM_CLUSTER_WORKOP_H
 
 #include "net/respclient.h"
-#include "sim/cluster/cluster_int.h"
+#include "sim/cluster/workload.h"
 
 #define WORKOP_PARTS_MAX 4
 #define WORKOP_SCAN      3 /* parts[0].value_at of the W_OTHER that is a SCAN */
@@ -56,7 +56,7 @@ struct wop {
 struct session {
     struct client *me;
     struct env *env;
-    struct cluster *c;
+    struct workload *load;
     struct respclient rc;
     bool open;
     uint64_t conn;             /* as the network names it */

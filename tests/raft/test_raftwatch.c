@@ -297,6 +297,38 @@ static void test_raftwatch__a_start_with_less_than_the_disk_had(void)
     }
 }
 
+/* A process died with writes on its way: any number of them, from the first on, may be on its disk.
+ */
+static void test_raftwatch__writes_in_doubt_are_decided_by_the_next_start(void)
+{
+    for (int more = -1; more <= 4; more++) {
+        struct soup s;
+        uint64_t leader = group(&s, false);
+        struct raft *r = s.node[leader].core;
+        uint64_t durable = r->last;
+        for (int i = 0; i < 3; i++) {
+            soup_propose(&s, leader); /* a write each; the disk does none of them */
+        }
+        EXPECT(r->last == durable + 3 && raftwatch_ok(&s.watch));
+        struct raft_run run = {r->base.index + 1, last_term(r)};
+        struct raft_start start = {.hard = r->hard, .base = r->base, .runs = &run, .run_count = 1};
+        start.last = durable + (uint64_t)(int64_t)more;
+        start.applied = r->base.index;
+        start.config = &r->config;
+        raftwatch_died(&s.watch, leader);
+        raftwatch_started(&s.watch, r, &start);
+        if (more < 0 || more > 3) {
+            EXPECT(fired(&s, "RE"));
+            continue;
+        }
+        EXPECT(raftwatch_ok(&s.watch));
+        raftwatch_died(&s.watch, leader); /* what was found there stays */
+        start.last = durable + (more > 0 ? 0 : 1);
+        raftwatch_started(&s.watch, r, &start);
+        EXPECT(fired(&s, "RE"));
+    }
+}
+
 static void test_raftwatch__a_read_from_the_past(void)
 {
     struct soup s;
@@ -388,6 +420,7 @@ TAP_MAIN({
     RUN(test_raftwatch__a_belief_in_what_a_peer_lacks);
     RUN(test_raftwatch__configurations_whose_quorums_may_miss);
     RUN(test_raftwatch__a_start_with_less_than_the_disk_had);
+    RUN(test_raftwatch__writes_in_doubt_are_decided_by_the_next_start);
     RUN(test_raftwatch__a_read_from_the_past);
     RUN(test_raftwatch__a_group_that_does_not_recover);
     RUN(test_raftwatch__each_refused_block_is_said);
