@@ -4,6 +4,7 @@
 #include "base/ck.h"
 #include "node/cmdadmin.h"
 #include "node/cmdconn.h"
+#include "node/cmdpage.h"
 #include "node/cmdscan.h"
 #include "node/cmdsession.h"
 #include "node/cmdstr.h"
@@ -39,6 +40,7 @@ static const struct command commands[] = {
     {"mget", -2, R, 1, -1, 1, cmdstr_mget},
     {"mset", -3, W, 1, -1, 2, cmdstr_mset},
     {"multi", 1, COMMAND_AT_ONCE, 0, 0, 0, cmdtxn_multi},
+    {"page", -3, R | COMMAND_NULLS, 0, 0, 0, cmdpage_page},
     {"ping", -1, COMMAND_PURE, 0, 0, 0, cmdconn_ping},
     {"quit", -1, COMMAND_AT_ONCE, 0, 0, 0, cmdconn_quit},
     {"range", -3, R, 0, 0, 0, cmdscan_range},
@@ -275,6 +277,24 @@ static enum status check_and_run(struct call *c)
     return command_run(c, cmd);
 }
 
+/* What a request says of itself forbids it here: answered. */
+static bool refused(struct core *core, struct job *job)
+{
+    if (job->begun) {
+        return false;
+    }
+    if (job->deadline != ENV_NEVER && env_clock_mono(core->env) >= job->deadline) {
+        ENV_PROBE(core->env, "command: its time was over before it was begun");
+        job_reply_const(job, "-TIMEOUT it was not begun in time, nothing was done\r\n");
+        return true;
+    }
+    if (job->once.session != 0 && core->front == NULL) {
+        job_reply_const(job, "-ERR there are no sessions here\r\n");
+        return true;
+    }
+    return false;
+}
+
 void command_execute(struct core *core, struct job *job)
 {
     struct session *s = job->session;
@@ -285,9 +305,13 @@ void command_execute(struct core *core, struct job *job)
         job->settled = true;
         return;
     }
+    if (refused(core, job)) {
+        job->settled = true;
+        return;
+    }
     if (!job->begun) {
         job->protocol = s->protocol;
-        job->sync = s->sync;
+        job->sync = job->sync_wish == JOB_SYNC_SESSION ? s->sync : job->sync_wish == JOB_SYNC_YES;
         job->reply_max = core->live.output_bytes_max;
     }
     buf_clear(&job->reply);

@@ -294,6 +294,9 @@ static bool job_launch(struct front *f, struct job *j, bool by_log, bool first)
     x->request.reads = !by_log;
     x->request.follows = by_log && !first;
     x->request.deadline = f->now + f->core->opt->request_ms * MS;
+    if (j->deadline < x->request.deadline) {
+        x->request.deadline = j->deadline;
+    }
     x->request.done = on_done;
     x->request.outcome = REPLICA_NOT_DONE;
     list_insert(&f->submit, &x->request.link);

@@ -2,6 +2,7 @@
 #include "node/job.h"
 
 #include "base/ck.h"
+#include "env/env.h"
 #include "net/reply.h"
 
 #include <string.h>
@@ -22,6 +23,7 @@ static struct job *job_make(struct mem *mem, enum job_kind kind, uint32_t args, 
                       .mem = mem,
                       .bytes = size,
                       .protocol = 2,
+                      .deadline = ENV_NEVER,
                       .arg_count = args,
                       .args = (struct slice *)(void *)(j + 1)};
     list_init(&j->link);
@@ -47,22 +49,64 @@ struct job *job_new_request(struct mem *mem, const struct resp_parser *p, const 
     return j;
 }
 
-struct job *job_new_error(struct mem *mem, const char *text)
+/* Copies arguments to `at`, one behind the other; returns where they end. */
+static char *args_copy(struct slice *to, const struct slice *args, uint32_t count, char *at)
 {
-    struct reply reply;
+    for (uint32_t i = 0; i < count; i++) {
+        to[i] = args[i];
+        if (args[i].data != NULL) {
+            to[i].data = at;
+            memcpy(at, args[i].data, args[i].size);
+            at += args[i].size;
+        }
+    }
+    return at;
+}
+
+static size_t args_bytes(const struct slice *args, uint32_t count)
+{
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        bytes += args[i].size;
+    }
+    return bytes;
+}
+
+struct job *job_new_args(struct mem *mem, const struct slice *args, uint32_t count, uint32_t shapes)
+{
+    size_t bytes = args_bytes(args, count);
+    struct job *j = job_make(mem, JOB_REQUEST, count, bytes + shapes * sizeof *j->shapes);
+    if (j == NULL) {
+        return NULL;
+    }
+    char *end = args_copy(j->args, args, count, (char *)&j->args[count]);
+    j->shapes = (struct job_shape *)(void *)end; /* two bytes: they lie anywhere */
+    return j;
+}
+
+struct job *job_new_canned(struct mem *mem, struct buf *bytes, bool ends)
+{
     struct job *j = job_make(mem, JOB_CANNED, 0, 0);
     if (j == NULL) {
         return NULL;
     }
-    reply_init(&reply, &j->reply, 2, SIZE_MAX);
-    reply_error(&reply, "ERR %s", text);
-    if (reply.st != ST_OK) {
-        job_free(j);
-        return NULL;
-    }
+    j->reply = *bytes;
+    buf_init(bytes, mem);
     j->out.bytes = buf_slice(&j->reply);
-    j->ends = true;
+    j->ends = ends;
     j->settled = true;
+    return j;
+}
+
+struct job *job_new_error(struct mem *mem, const char *text)
+{
+    struct reply reply;
+    struct buf bytes;
+    buf_init(&bytes, mem);
+    reply_init(&reply, &bytes, 2, SIZE_MAX);
+    reply_error(&reply, "ERR %s", text);
+    struct job *j = reply.st == ST_OK ? job_new_canned(mem, &bytes, true) : NULL;
+    buf_release(&bytes);
     return j;
 }
 
@@ -82,11 +126,7 @@ void job_reply_const(struct job *j, const char *text)
 
 struct job_queued *job_queued_new(struct mem *mem, const struct slice *args, uint32_t count)
 {
-    size_t size = sizeof(struct job_queued) + count * sizeof *args;
-    size_t at = size;
-    for (uint32_t i = 0; i < count; i++) {
-        size += args[i].size;
-    }
+    size_t size = sizeof(struct job_queued) + count * sizeof *args + args_bytes(args, count);
     struct job_queued *q = mem_alloc(mem, size);
     if (q == NULL) {
         return NULL;
@@ -94,15 +134,8 @@ struct job_queued *job_queued_new(struct mem *mem, const struct slice *args, uin
     q->bytes = size;
     q->arg_count = count;
     list_init(&q->link);
-    for (uint32_t i = 0; i < count; i++) {
-        q->args[i] = args[i];
-        if (args[i].data != NULL) {
-            q->args[i].data = (char *)q + at;
-            memcpy((char *)q + at, args[i].data, args[i].size);
-            at += args[i].size;
-        }
-    }
-    CK(at == size);
+    char *end = args_copy(q->args, args, count, (char *)&q->args[count]);
+    CK(end == (char *)q + size);
     return q;
 }
 

@@ -36,6 +36,22 @@ enum job_route {
 
 struct session;
 
+/* A request that came as protobuf, and for which a command, or a transaction of them, stands in:
+ * what its response has to know of it (pbfront.h). */
+struct job_shape {
+    uint8_t op;    /* of enum pbmsg_which; 0: the request came as RESP */
+    uint8_t flags; /* pbfront's */
+};
+
+/* A request with a number in a session of the replicated state (once.h). session 0: none. */
+struct job_once {
+    uint64_t session;
+    uint64_t sequence;
+    uint64_t answered;
+};
+
+enum job_sync { JOB_SYNC_SESSION, JOB_SYNC_YES, JOB_SYNC_NO };
+
 struct job {
     struct list link;
     struct conn_out out; /* the reply's bytes */
@@ -55,14 +71,15 @@ struct job {
     enum job_route route; /* this and what follows: of a node that replicates (node/front.h) */
     const char *failure;  /* executed, but it failed */
     uint64_t reply_max;
-    struct {
-        uint64_t session; /* 0: none */
-        uint64_t sequence;
-        uint64_t answered;
-    } once;            /* see struct envelope_request */
+    struct job_once once;
     uint32_t arg_skip; /* the command is behind so many arguments */
     int protocol;
-    struct list transaction; /* EXEC: its queued requests, struct job_queued */
+    enum job_sync sync_wish; /* what the request itself says */
+    uint64_t deadline;       /* mono; what is not begun by then is not done */
+    uint64_t pb_id;          /* of a request of protobuf */
+    struct job_shape shape;
+    struct job_shape *shapes; /* of the requests of a transaction, in the same block */
+    struct list transaction;  /* EXEC: its queued requests, struct job_queued; or it brought them */
     uint32_t arg_count;
     struct slice *args; /* in the same block; data == NULL: a null bulk */
 };
@@ -96,6 +113,13 @@ struct session {
 
 /* Makes a job of a parsed request at data; NULL when refused. */
 struct job *job_new_request(struct mem *mem, const struct resp_parser *p, const char *data);
+
+/* Makes a job of arguments, which are copied, with room for so many shapes; NULL when refused. */
+struct job *job_new_args(struct mem *mem, const struct slice *args, uint32_t count,
+                         uint32_t shapes);
+
+/* Makes a job whose reply is `bytes`, whose ownership goes to it; NULL when refused. */
+struct job *job_new_canned(struct mem *mem, struct buf *bytes, bool ends);
 
 /* Makes a job whose reply is the error "ERR <text>" (copied), after which the connection ends. */
 struct job *job_new_error(struct mem *mem, const char *text);

@@ -5,6 +5,7 @@
 #include "env/addr.h"
 #include "env/note.h"
 #include "net/conntab.h"
+#include "node/intake.h"
 
 #include <stdio.h>
 
@@ -21,7 +22,7 @@
 
 struct client {
     struct conn conn;
-    struct resp_parser parser;
+    struct intake intake;
     struct session *session; /* the core's; only its END job is touched here */
     uint64_t token;
     struct list by_time; /* in server.active or server.lingering, longest silent first */
@@ -46,6 +47,7 @@ struct server {
     struct list lingering;
     struct list touched;
     struct list submit; /* jobs for the core, handed over once a round */
+    struct pbfront pb;
     uint64_t last_id;
     uint64_t now_ns;
     uint64_t accept_again_ns; /* ENV_NEVER: accepting is not paused */
@@ -76,7 +78,7 @@ static void client_close(struct server *s, struct client *c)
     list_remove(&c->by_time);
     list_remove(&c->touched);
     conn_release(&c->conn);
-    resp_release(&c->parser);
+    intake_release(&c->intake);
     list_insert(&s->submit, &c->session->end.link);
     env_release(s->env, c);
     accept_resume(s);
@@ -135,51 +137,25 @@ static void client_submit(struct server *s, struct client *c, struct job *j)
     list_insert(&s->submit, &j->link);
 }
 
-/* A browser that was tricked into posting here sends these words first. */
-static bool is_http(const struct resp_parser *p, const char *data)
-{
-    static const char *const words[] = {"POST", "Host:"};
-    struct slice first = slice_of(data + p->args[0].offset, p->args[0].size);
-    return slice_equal(first, slice_text(words[0])) || slice_equal(first, slice_text(words[1]));
-}
-
 /* Takes one request from the input. ST_OK: there may be more; ST_AGAIN: not now; anything else:
  * close. */
 static enum status request_take(struct server *s, struct client *c)
 {
+    struct job *j;
     size_t size;
-    char *data = conn_input(&c->conn, &size);
-    if (size == 0) {
-        return ST_AGAIN;
-    }
-    c->parser.limits.request_bytes_max = s->live.request_bytes_max;
-    enum status st = resp_parse(&c->parser, data, size);
-    if (st == ST_AGAIN) {
+    (void)conn_input(&c->conn, &size); /* only its size is of interest */
+    enum status st = intake_take(&c->intake, &s->pb, &c->conn, &s->live, s->now_ns, &j);
+    if (st == ST_AGAIN && size > 0) {
         ENV_PROBE(s->env, "server: part of a request");
-        return st;
     }
-    struct job *j = NULL;
-    if (st == ST_CORRUPT) {
+    if (c->intake.lost && !c->closing) {
         ENV_PROBE(s->env, "server: protocol error");
         c->closing = true;
-        j = job_new_error(&s->env->mem, c->parser.error);
-    } else if (st == ST_OK && c->parser.arg_count > 0) {
-        if (is_http(&c->parser, data)) {
-            return ST_CORRUPT;
-        }
-        j = job_new_request(&s->env->mem, &c->parser, data);
-    } else if (st == ST_OK) {
-        conn_consume(&c->conn, c->parser.at);
-        return ST_OK;
     }
-    if (j == NULL) {
-        return ST_NOMEM;
+    if (st == ST_OK && j != NULL) {
+        client_submit(s, c, j);
     }
-    if (st == ST_OK) {
-        conn_consume(&c->conn, c->parser.at);
-    }
-    client_submit(s, c, j);
-    return ST_OK;
+    return st;
 }
 
 /* Takes what requests there are and there is room for. False: the client must be closed. */
@@ -242,7 +218,7 @@ static void client_event(struct server *s, struct client *c, uint32_t ready)
     if (reading && (ready & (ENV_IN | ENV_ERR | ENV_HUP)) != 0) {
         size_t size;
         (void)conn_input(&c->conn, &size); /* only its size is of interest */
-        size_t missing = resp_missing(&c->parser, size);
+        size_t missing = intake_missing(&c->intake, size);
         missing = missing < READ_CHUNK_MAX ? missing : READ_CHUNK_MAX;
         enum status st = conn_read(&c->conn, missing > READ_CHUNK ? missing : READ_CHUNK);
         if (st != ST_OK && st != ST_AGAIN) {
@@ -298,14 +274,13 @@ static void client_new(struct server *s, int fd)
         (void)env_fd_close(s->env, fd); /* gone whatever it says */
         return;
     }
-    struct resp_limits limits = resp_limits_default();
     c->token = token;
     c->session = session;
     c->since_ns = s->now_ns;
     list_init(&c->touched);
     list_init(&c->by_time);
     list_insert(&s->active, &c->by_time);
-    resp_init(&c->parser, mem, limits);
+    intake_init(&c->intake, mem);
     conn_init(&c->conn, s->env, s->poller, fd, token);
     env_note(s->env, &(struct env_note){.kind = NOTE_SESSION, .a = session->id, .b = (uint64_t)fd});
     socket_hint(s, fd, ENV_OPT_NODELAY, 1);
@@ -366,6 +341,12 @@ static void reply_attach(struct server *s, struct job *j)
     c->inflight--;
     c->inflight_bytes -= j->bytes;
     c->closing = c->closing || j->ends;
+    if (pbfront_answer(&s->pb, j) != ST_OK) {
+        ENV_PROBE(s->env, "server: no memory for a response");
+        job_free(j);
+        client_close(s, c);
+        return;
+    }
     conn_send(&c->conn, &j->out);
     if (list_empty(&c->touched)) {
         list_insert(&s->touched, &c->touched);
@@ -597,6 +578,7 @@ static void server_end(struct server *s)
         job_free(j);
     }
     conntab_release(&s->clients);
+    pbfront_release(&s->pb);
     if (s->listener >= 0) {
         (void)env_fd_close(s->env, s->listener);
     }
@@ -616,6 +598,7 @@ enum status server_run(struct env *env, struct core *core, struct nodeopt *opt, 
                        .listener = -1,
                        .accept_again_ns = ENV_NEVER};
     conntab_init(&s.clients, &env->mem);
+    pbfront_init(&s.pb, &env->mem);
     list_init(&s.active);
     list_init(&s.lingering);
     list_init(&s.touched);
