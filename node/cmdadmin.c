@@ -243,6 +243,7 @@ static void info_raft(const struct call *c, struct reply *r)
     replica_status(c->core->replica, &s);
     info_line(r, "# Raft\r\nnode:%" PRIu64 "\r\nstate:%s\r\nleader:%" PRIu64 "\r\n", s.raft.self,
               role_text(&s.raft), s.raft.leader);
+    info_line(r, "incarnation:%" PRIu64 "\r\n", s.raft.incarnation);
     info_line(r, "term:%" PRIu64 "\r\nlast:%" PRIu64 "\r\ncommit:%" PRIu64 "\r\n", s.raft.term,
               s.raft.last, s.raft.commit);
     info_line(r, "applied:%" PRIu64 "\r\ndigest:%016" PRIx64 "\r\ndurable:%" PRIu64 "\r\n",

@@ -69,7 +69,7 @@ static enum status run_route(struct call *c)
         return ST_OK;
     }
     enum job_route route = command_route(cmd);
-    if ((route != JOB_READS && route != JOB_WRITES) || cmd->run == cmdsession_session) {
+    if ((route != JOB_READS && route != JOB_WRITES) || (cmd->flags & COMMAND_NO_MULTI) != 0) {
         reply_error(c->reply, "ERR '%s' cannot be done in a session", cmd->name);
         return ST_OK;
     }

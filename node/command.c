@@ -5,6 +5,7 @@
 #include "node/cmdadmin.h"
 #include "node/cmdconn.h"
 #include "node/cmdpage.h"
+#include "node/cmdraft.h"
 #include "node/cmdscan.h"
 #include "node/cmdsession.h"
 #include "node/cmdstr.h"
@@ -43,6 +44,7 @@ static const struct command commands[] = {
     {"page", -3, R | COMMAND_NULLS, 0, 0, 0, cmdpage_page},
     {"ping", -1, COMMAND_PURE, 0, 0, 0, cmdconn_ping},
     {"quit", -1, COMMAND_AT_ONCE, 0, 0, 0, cmdconn_quit},
+    {"raft", -2, W | COMMAND_NO_MULTI, 0, 0, 0, cmdraft_raft},
     {"range", -3, R, 0, 0, 0, cmdscan_range},
     {"reset", 1, COMMAND_AT_ONCE, 0, 0, 0, cmdconn_reset},
     {"scan", -2, R | COMMAND_CURSOR, 0, 0, 0, cmdscan_scan},
@@ -272,6 +274,9 @@ static enum status check_and_run(struct call *c)
     }
     if (c->core->front != NULL && command_route(cmd) != JOB_HERE) {
         c->job->route = command_route(cmd);
+        if (cmd->run == cmdraft_raft) {
+            return cmdraft_route(c);
+        }
         return cmd->run == cmdsession_session ? cmdsession_route(c) : ST_OK;
     }
     return command_run(c, cmd);

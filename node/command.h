@@ -30,6 +30,7 @@ struct call {
     struct job *job;
 
     struct once *once;
+    bool *addresses_changed; /* set by RAFT ADDRESS */
 };
 
 enum command_flags {

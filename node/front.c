@@ -6,6 +6,7 @@
 
 #include "base/ck.h"
 #include "net/respdown.h"
+#include "node/cmdraft.h"
 #include "node/command.h"
 #include "node/replica.h"
 
@@ -206,11 +207,29 @@ static void reply_settle(struct flight *x)
     }
 }
 
+/* What became of a change of the group. */
+static void change_settle(struct flight *x)
+{
+    struct job *j = x->job;
+    if (x->request.outcome == REPLICA_DONE) {
+        job_reply_const(j, "+OK\r\n");
+        return;
+    }
+    buf_clear(&j->reply);
+    cmdraft_refused(&j->reply, x->request.change, x->request.outcome);
+    j->out.bytes = buf_slice(&j->reply);
+    if (j->out.bytes.size == 0) {
+        job_reply_const(j, outcome_text(x));
+    }
+}
+
 static void flight_land(struct front *f, struct flight *x)
 {
     struct job *j = x->job;
     struct session *s = j->session;
-    if (x->request.outcome != REPLICA_DONE) {
+    if (x->request.change != NULL) {
+        change_settle(x);
+    } else if (x->request.outcome != REPLICA_DONE) {
         job_reply_const(j, outcome_text(x));
         if (replica_failed(f->replica) != ST_OK) {
             core_shutdown(f->core);
@@ -291,7 +310,8 @@ static bool job_launch(struct front *f, struct job *j, bool by_log, bool first)
         return false;
     }
     flight_load(x, j);
-    x->request.reads = !by_log;
+    x->request.change = j->route == JOB_CHANGES ? &j->change : NULL;
+    x->request.reads = !by_log && x->request.change == NULL;
     x->request.follows = by_log && !first;
     x->request.deadline = f->now + f->core->opt->request_ms * MS;
     if (j->deadline < x->request.deadline) {
@@ -311,7 +331,7 @@ static bool run_writes(struct session *s)
     uint64_t bytes = 0;
     for (struct list *l = s->waiting.next; l != &s->waiting && bytes < RUN_BYTES; l = l->next) {
         const struct job *j = LIST_ENTRY(l, struct job, link);
-        if (j->route == JOB_CURSOR || j->route == JOB_WRITES) {
+        if (j->route == JOB_CURSOR || j->route >= JOB_WRITES) {
             return j->route == JOB_WRITES;
         }
         bytes += j->bytes;
@@ -330,7 +350,11 @@ static void run_launch(struct front *f, struct session *s)
         if (j->kind != JOB_REQUEST || j->settled) {
             continue;
         }
+        bool apart = j->route == JOB_CHANGES; /* a run of its own */
         if (by_log ? j->route == JOB_CURSOR : j->route == JOB_WRITES) {
+            break;
+        }
+        if (apart && s->flying > 0) {
             break;
         }
         if (f->ended) {
@@ -340,6 +364,9 @@ static void run_launch(struct front *f, struct session *s)
         }
         first = !job_launch(f, j, by_log, first) && first;
         bytes += j->bytes;
+        if (apart) {
+            break;
+        }
     }
     if (by_log && s->flying > 1) {
         ENV_PROBE(f->core->env, "front: a run of several by way of the log");

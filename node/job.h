@@ -15,6 +15,7 @@
 #include "base/list.h"
 #include "net/conn.h"
 #include "net/resp.h"
+#include "node/replica.h"
 
 #include <stdbool.h>
 
@@ -28,10 +29,11 @@ enum job_kind {
 
 /* Who executes it, on a node that replicates. */
 enum job_route {
-    JOB_HERE,   /* this node alone: it is answered already */
-    JOB_READS,  /* the state, on this node or by way of the log */
-    JOB_CURSOR, /* the same, but this node's only: SCAN */
-    JOB_WRITES, /* the log */
+    JOB_HERE,    /* this node alone: it is answered already */
+    JOB_READS,   /* the state, on this node or by way of the log */
+    JOB_CURSOR,  /* the same, but this node's only: SCAN */
+    JOB_WRITES,  /* the log */
+    JOB_CHANGES, /* the leader's core: members, leadership */
 };
 
 struct session;
@@ -72,7 +74,8 @@ struct job {
     const char *failure;  /* executed, but it failed */
     uint64_t reply_max;
     struct job_once once;
-    uint32_t arg_skip; /* the command is behind so many arguments */
+    struct replica_change change; /* with JOB_CHANGES */
+    uint32_t arg_skip;            /* the command is behind so many arguments */
     int protocol;
     enum job_sync sync_wish; /* what the request itself says */
     uint64_t deadline;       /* mono; what is not begun by then is not done */

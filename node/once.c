@@ -3,37 +3,11 @@
 
 #include "base/ck.h"
 #include "base/hash.h"
+#include "node/rowkey.h"
 
-enum { ROW_VERSION = 1, ROW_BYTES = 25, KEY_MAX = 19 };
+enum { ROW_VERSION = 1, ROW_BYTES = 25 };
 
 /* ---- keys and rows ---- */
-
-/* Numbers in keys are big-endian, so that their order is that of the keys. */
-static void put64be(char *p, uint64_t v)
-{
-    for (int i = 0; i < 8; i++) {
-        p[i] = (char)(unsigned char)(v >> (56 - 8 * i));
-    }
-}
-
-static uint64_t get64be(const char *p)
-{
-    uint64_t v = 0;
-    for (int i = 0; i < 8; i++) {
-        v = v << 8 | (unsigned char)p[i];
-    }
-    return v;
-}
-
-/* The key of a kind with `numbers` (0 to 2) numbers behind it, in the caller's bytes. */
-static struct slice key_make(char bytes[KEY_MAX], char kind, int numbers, uint64_t a, uint64_t b)
-{
-    memcpy(bytes, VIEW_RESERVED, 2);
-    bytes[2] = kind;
-    put64be(bytes + 3, a);
-    put64be(bytes + 11, b);
-    return slice_of(bytes, 3 + 8 * (size_t)numbers);
-}
 
 /* The same bytes for as long as the group lives. */
 static enum status keep(struct once *o, struct slice *bytes)
@@ -62,15 +36,15 @@ static enum status row_delete(struct once *o, struct slice key)
     return st == ST_OK ? view_delete(o->view, key) : st;
 }
 
-static struct slice key_of_session(char bytes[KEY_MAX], uint64_t session)
+static struct slice key_of_session(char bytes[ROWKEY_MAX], uint64_t session)
 {
-    return key_make(bytes, 's', 1, session, 0);
+    return rowkey(bytes, 's', 1, session, 0);
 }
 
 /* ST_NOENT: there is no such session. */
 static enum status session_read(struct once *o, struct once_request *r)
 {
-    char key[KEY_MAX];
+    char key[ROWKEY_MAX];
     struct view_value value;
     enum status st = view_get(o->view, key_of_session(key, r->session), &value);
     if (st != ST_OK) {
@@ -91,7 +65,7 @@ static enum status session_read(struct once *o, struct once_request *r)
 
 static enum status session_write(struct once *o, const struct once_request *r)
 {
-    char key[KEY_MAX];
+    char key[ROWKEY_MAX];
     char row[ROW_BYTES] = {ROW_VERSION};
     code_put64(row + 1, r->use);
     code_put64(row + 9, r->floor);
@@ -101,22 +75,22 @@ static enum status session_write(struct once *o, const struct once_request *r)
 
 static enum status use_write(struct once *o, const struct once_request *r)
 {
-    char key[KEY_MAX];
-    return row_put(o, key_make(key, 'u', 2, r->use, r->session), slice_of(NULL, 0));
+    char key[ROWKEY_MAX];
+    return row_put(o, rowkey(key, 'u', 2, r->use, r->session), slice_of(NULL, 0));
 }
 
 static enum status use_delete(struct once *o, const struct once_request *r)
 {
-    char key[KEY_MAX];
-    return row_delete(o, key_make(key, 'u', 2, r->use, r->session));
+    char key[ROWKEY_MAX];
+    return row_delete(o, rowkey(key, 'u', 2, r->use, r->session));
 }
 
 enum status once_count(struct once *o, uint64_t *count)
 {
-    char key[KEY_MAX];
+    char key[ROWKEY_MAX];
     struct view_value value;
     *count = 0;
-    enum status st = view_get(o->view, key_make(key, 'n', 0, 0, 0), &value);
+    enum status st = view_get(o->view, rowkey(key, 'n', 0, 0, 0), &value);
     if (st == ST_OK) {
         st = value.bytes.size == 8 ? ST_OK : ST_CORRUPT;
         *count = st == ST_OK ? code_get64(value.bytes.data) : 0;
@@ -127,10 +101,10 @@ enum status once_count(struct once *o, uint64_t *count)
 
 static enum status count_write(struct once *o, uint64_t count)
 {
-    char key[KEY_MAX];
+    char key[ROWKEY_MAX];
     char value[8];
     code_put64(value, count);
-    return row_put(o, key_make(key, 'n', 0, 0, 0), slice_of(value, sizeof value));
+    return row_put(o, rowkey(key, 'n', 0, 0, 0), slice_of(value, sizeof value));
 }
 
 /* ---- requests ---- */
@@ -139,9 +113,9 @@ static enum status count_write(struct once *o, uint64_t count)
 static enum status reply_read(struct once *o, const struct once_request *r, struct buf *reply,
                               enum once_verdict *verdict)
 {
-    char key[KEY_MAX];
+    char key[ROWKEY_MAX];
     struct view_value value;
-    enum status st = view_get(o->view, key_make(key, 'r', 2, r->session, r->sequence), &value);
+    enum status st = view_get(o->view, rowkey(key, 'r', 2, r->session, r->sequence), &value);
     if (st == ST_OK) {
         *verdict = value.bytes.size == 0 ? ONCE_DROPPED : ONCE_REPEAT;
         st = buf_append(reply, value.bytes.data, value.bytes.size);
@@ -184,8 +158,8 @@ static enum status replies_drop(struct once *o, uint64_t session, uint64_t from,
     enum status st = ST_OK;
     CK(to <= from || to - from <= ONCE_WINDOW); /* session_read looked at the row */
     for (uint64_t s = from; st == ST_OK && s < to; s++) {
-        char key[KEY_MAX];
-        st = row_delete(o, key_make(key, 'r', 2, session, s));
+        char key[ROWKEY_MAX];
+        st = row_delete(o, rowkey(key, 'r', 2, session, s));
     }
     return st;
 }
@@ -203,13 +177,13 @@ static enum status session_touch(struct once *o, struct once_request *r)
 
 enum status once_end(struct once *o, struct once_request *r, struct slice reply)
 {
-    char key[KEY_MAX];
+    char key[ROWKEY_MAX];
     uint64_t floor = floor_of(r);
     uint64_t end = floor < r->last + 1 ? floor : r->last + 1;
     struct slice kept = reply.size <= ONCE_REPLY_MAX ? reply : slice_of(NULL, 0);
     enum status st = replies_drop(o, r->session, r->floor, end);
     if (st == ST_OK) {
-        st = row_put(o, key_make(key, 'r', 2, r->session, r->sequence), kept);
+        st = row_put(o, rowkey(key, 'r', 2, r->session, r->sequence), kept);
     }
     if (st == ST_OK) {
         st = session_touch(o, r);
@@ -224,7 +198,7 @@ enum status once_end(struct once *o, struct once_request *r, struct slice reply)
 /* Removes all rows of a session but the count. */
 static enum status session_remove(struct once *o, const struct once_request *r)
 {
-    char key[KEY_MAX];
+    char key[ROWKEY_MAX];
     enum status st = replies_drop(o, r->session, r->floor, r->last + 1);
     if (st == ST_OK) {
         st = use_delete(o, r);
@@ -235,18 +209,18 @@ static enum status session_remove(struct once *o, const struct once_request *r)
 /* The session whose last use is the longest ago. */
 static enum status oldest_find(struct once *o, struct once_request *r)
 {
-    char lower[KEY_MAX];
-    char upper[KEY_MAX];
+    char lower[ROWKEY_MAX];
+    char upper[ROWKEY_MAX];
     struct view_iter it;
-    enum status st = view_iter_open_all(&it, o->view, key_make(lower, 'u', 0, 0, 0),
-                                        key_make(upper, 'u' + 1, 0, 0, 0), false);
+    enum status st = view_iter_open_all(&it, o->view, rowkey(lower, 'u', 0, 0, 0),
+                                        rowkey(upper, 'u' + 1, 0, 0, 0), false);
     if (st == ST_OK) {
         st = view_iter_status(&it);
     }
     if (st == ST_OK) {
-        bool found = it.valid && view_iter_key(&it).size == KEY_MAX;
+        bool found = it.valid && view_iter_key(&it).size == ROWKEY_MAX;
         st = found ? ST_OK : ST_CORRUPT; /* the count says that there is one */
-        r->session = found ? get64be(view_iter_key(&it).data + 11) : 0;
+        r->session = found ? rowkey_get(view_iter_key(&it).data + 11) : 0;
     }
     view_iter_close(&it);
     if (st == ST_OK) {

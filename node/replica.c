@@ -214,6 +214,7 @@ enum status replica_open(struct env *env, const struct replica_options *o, struc
     list_init(&r->held);
     list_init(&r->waiting);
     list_init(&r->asking);
+    list_init(&r->changes);
     env_mutex_init(env, &r->mutex);
     env_cond_init(env, &r->work);
     env_cond_init(env, &r->disk);
@@ -426,6 +427,7 @@ static void status_share(struct replica *r)
     s->again = r->again;
     s->dropped = r->dropped;
     s->failed = r->failed;
+    replica_admin_share(r);
 }
 
 static void mail_take(struct replica *r, struct news *n)
@@ -451,9 +453,9 @@ static void news_take(struct replica *r, bool wait, struct news *n)
     r->mail = false;
     while (!list_empty(&r->submitted)) {
         struct list *l = r->submitted.next;
-        bool reads = LIST_ENTRY(l, struct replica_request, link)->reads;
+        const struct replica_request *q = LIST_ENTRY(l, struct replica_request, link);
         list_remove(l);
-        list_insert(reads ? &r->asking : &r->waiting, l);
+        list_insert(q->change != NULL ? &r->changes : q->reads ? &r->asking : &r->waiting, l);
     }
     n->durable = r->durable;
     memcpy(n->unreachable, r->unreachable, r->unreachable_count * sizeof *n->unreachable);
@@ -607,6 +609,7 @@ static void replica_main(void *arg)
         }
         replica_step_flush(r);
         wait = replica_apply_some(r);
+        replica_admin_tell(r);
         replica_step_flush(r);
     }
     replica_ask_end(r);
@@ -722,6 +725,13 @@ void replica_status(struct replica *r, struct replica_status *s)
 {
     env_mutex_lock(r->env, &r->mutex);
     *s = r->shared;
+    env_mutex_unlock(r->env, &r->mutex);
+}
+
+void replica_members(struct replica *r, struct replica_members *m)
+{
+    env_mutex_lock(r->env, &r->mutex);
+    *m = r->shared_members;
     env_mutex_unlock(r->env, &r->mutex);
 }
 

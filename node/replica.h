@@ -43,6 +43,22 @@ enum replica_outcome {
     REPLICA_UNKNOWN,
 };
 
+/* A change of the group. Only the leader's replica can; others say NOT_DONE and why. */
+enum replica_change_kind {
+    REPLICA_ADD = 1, /* a learner: `node` with `incarnation` */
+    REPLICA_PROMOTE, /* a learner gets a vote */
+    REPLICA_REMOVE,
+    REPLICA_TRANSFER, /* `node` is to lead */
+};
+
+struct replica_change {
+    enum replica_change_kind kind;
+    uint64_t node;
+    uint64_t incarnation;
+    enum raft_outcome why; /* out, with NOT_DONE */
+    uint64_t leader;       /* out: as far as is known; 0: none */
+};
+
 struct replica_command {
     const struct slice *args;
     uint32_t count;
@@ -50,10 +66,12 @@ struct replica_command {
 
 /* Submitted by the caller; everything stays as it is until done(). */
 struct replica_request {
-    struct list link;  /* the replica's */
-    bool reads;        /* done() reads the state itself; the fields of a write are not looked at */
-    bool follows;      /* executed behind the one before it in the list, or neither is */
-    uint64_t deadline; /* mono; from then on it is done() with what is known */
+    struct list link; /* the replica's */
+    bool reads;       /* done() reads the state itself; the fields of a write are not looked at */
+    bool follows;     /* executed behind the one before it in the list, or neither is */
+    struct replica_change *change; /* not NULL: this, and neither a read nor a write. DONE: the
+                                      configuration is committed, or that node leads */
+    uint64_t deadline;             /* mono; from then on it is done() with what is known */
     void (*done)(struct replica_request *q);
     enum replica_outcome outcome;
     /* a write */
@@ -74,6 +92,9 @@ struct replica_transport {
     void (*flush)(void *arg);
     /* There is room for what replica_receive refused. May be NULL. */
     void (*resume)(void *arg);
+    /* The active configuration, or an address in the state machine, may have changed; also once at
+     * the start. On the replica thread. NULL: nobody wants to know. */
+    void (*members)(void *arg, const struct raft_config *config, struct statemachine *sm);
     void *arg;
 };
 
@@ -135,6 +156,16 @@ struct replica_status {
     enum status failed; /* ST_OK: it runs */
 };
 void replica_status(struct replica *r, struct replica_status *s);
+
+/* The active configuration here; of a leader, how far each member is. */
+struct replica_members {
+    uint64_t index; /* of the configuration */
+    uint64_t now;   /* mono, when this was so */
+    bool leads;
+    uint32_t count;
+    struct raft_peer_view member[RAFT_MEMBERS_MAX];
+};
+void replica_members(struct replica *r, struct replica_members *m);
 
 /* Why it stopped by itself; ST_OK: it did not. */
 enum status replica_failed(struct replica *r);

@@ -370,6 +370,9 @@ void replica_ask_ready(struct replica *r, const struct raft_action *a)
 
 void replica_ask_reply(struct replica *r, const struct raft_action *a)
 {
+    if (replica_admin_reply(r, a)) {
+        return;
+    }
     if ((a->context & 1) == 0) {
         proposal_answer(r, a);
         return;
@@ -410,6 +413,7 @@ static void waiting_overdue(struct replica *r)
 void replica_ask_turn(struct replica *r)
 {
     reads_turn(r);
+    replica_admin_turn(r);
     while (!list_empty(&r->waiting) && proposal_make(r)) {
     }
     proposals_turn(r);
@@ -430,6 +434,7 @@ uint64_t replica_ask_deadline(struct replica *r)
         const struct replica_reads *b = &r->reads[i];
         at = b->context != 0 ? earlier(at, earlier(b->again_at, b->overdue_at)) : at;
     }
+    at = earlier(at, replica_admin_deadline(r));
     bool waits = !list_empty(&r->waiting) || !list_empty(&r->asking);
     return waits ? earlier(at, r->now + retry_after(r)) : at;
 }
@@ -457,6 +462,7 @@ struct statemachine_sink replica_ask_sink(struct replica *r)
 
 void replica_ask_applied(struct replica *r, struct raft_place place)
 {
+    replica_admin_applied(r, place);
     for (uint64_t o = r->oldest; o <= r->ordinal; o++) {
         struct replica_proposal *p = proposal_at(r, o);
         if (p == NULL) {
@@ -486,6 +492,7 @@ void replica_ask_end(struct replica *r)
         r->reads[i].context = 0;
         requests_done(&r->reads[i].requests, REPLICA_NOT_DONE);
     }
+    replica_admin_end(r);
     requests_done(&r->waiting, REPLICA_NOT_DONE);
     requests_done(&r->asking, REPLICA_NOT_DONE);
 }

@@ -39,7 +39,15 @@ struct replica_reads {
     uint64_t overdue_at;
 };
 
-#define REPLICA_READS_MAX 64u
+/* A change of the group that is under way: the first of replica.changes. */
+struct replica_changing {
+    uint64_t context; /* 0: not asked yet */
+    bool placed;      /* in the log at `place`, unless that is lost */
+    struct raft_place place;
+};
+
+#define REPLICA_READS_MAX     64u
+#define REPLICA_ADMIN_CONTEXT (UINT64_C(1) << 63) /* set in contexts of changes only */
 
 /* Old entries for a member. */
 struct replica_fetch {
@@ -90,6 +98,7 @@ struct replica {
     bool reads_old; /* the reader has something to do */
     bool old_read;  /* it did */
     struct replica_status shared;
+    struct replica_members shared_members;
     struct replica_fetch fetches[RAFT_MEMBERS_MAX];
 
     /* of the replica thread */
@@ -109,7 +118,11 @@ struct replica {
     struct raftlog_batch send_batch;
     struct raft_entry *scratch; /* entries of a write */
     uint32_t scratch_cap;
-    struct list waiting;                /* requests that are in no envelope yet */
+    struct list waiting; /* requests that are in no envelope yet */
+    struct list changes; /* requests; the first is under way */
+    struct replica_changing change;
+    uint64_t change_count;
+    uint64_t members_index;             /* of the configuration that the transport was told */
     struct list asking;                 /* reads that are in no batch yet */
     struct replica_proposal *proposals; /* o.proposals of them; slot: ordinal modulo that */
     uint64_t ordinal;                   /* of the last one, */
@@ -142,6 +155,19 @@ void replica_step_fail(struct replica *r, enum status why, const char *what);
 
 /* Applies some of what is to be applied; false: there is more, and it can be gone on with now. */
 bool replica_apply_some(struct replica *r);
+
+/* ---- replica_admin.c: changes of the group ---- */
+
+void replica_admin_turn(struct replica *r);
+/* True: the answer was to a change. */
+bool replica_admin_reply(struct replica *r, const struct raft_action *a);
+void replica_admin_applied(struct replica *r, struct raft_place place);
+uint64_t replica_admin_deadline(struct replica *r);
+void replica_admin_end(struct replica *r);
+/* Fills r->shared_members; the lock is held. */
+void replica_admin_share(struct replica *r);
+/* Tells the transport when members or addresses changed. */
+void replica_admin_tell(struct replica *r);
 
 /* ---- replica_ask.c: proposals and reads ---- */
 

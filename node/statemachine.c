@@ -4,9 +4,11 @@
 #include "base/ck.h"
 #include "base/code.h"
 #include "base/hash.h"
+#include "node/cmdraft.h"
 #include "node/cmdsession.h"
 #include "node/command.h"
 #include "node/once.h"
+#include "node/rowkey.h"
 
 #include <inttypes.h>
 
@@ -88,7 +90,7 @@ static enum status stand_read(struct statemachine *sm, struct err *err)
 enum status statemachine_open(struct statemachine *sm, struct env *env, struct tkv *db,
                               struct err *err)
 {
-    *sm = (struct statemachine){.env = env, .db = db};
+    *sm = (struct statemachine){.env = env, .db = db, .addresses_changed = true};
     view_init(&sm->view, env, db);
     buf_init(&sm->scratch, &env->mem);
     buf_init(&sm->reply, &env->mem);
@@ -147,7 +149,8 @@ static enum status commands_run(struct work *w, struct reply *reply)
                          .view = &sm->view,
                          .scratch = &sm->scratch,
                          .reply = reply,
-                         .once = w->q.transaction ? NULL : &w->once};
+                         .once = w->q.transaction ? NULL : &w->once,
+                         .addresses_changed = &sm->addresses_changed};
         c.args = envelope_args(&sm->reader, &c.count);
         buf_clear(&sm->scratch);
         st = command_apply(&c);
@@ -387,6 +390,18 @@ enum status statemachine_config(struct statemachine *sm, struct raft_place *plac
             *place = (struct raft_place){code_get64(p), code_get64(p + 8)};
             st = buf_append(payload, p + CONFIG_OVERHEAD, value.bytes.size - CONFIG_OVERHEAD);
         }
+        view_value_release(&sm->view, &value);
+    }
+    return st;
+}
+
+enum status statemachine_address(struct statemachine *sm, uint64_t node, struct buf *text)
+{
+    char key[ROWKEY_MAX];
+    struct view_value value;
+    enum status st = view_get(&sm->view, rowkey(key, CMDRAFT_ADDRESS_KIND, 1, node, 0), &value);
+    if (st == ST_OK) {
+        st = buf_append(text, value.bytes.data, value.bytes.size);
         view_value_release(&sm->view, &value);
     }
     return st;

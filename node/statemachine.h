@@ -11,7 +11,8 @@
  *     statemachine_commit(sm)                     now they can be seen, and replies may leave
  *
  * Rows of its own, behind the reserved prefix: 'a' the place that is applied and a running digest
- * of all effects, 'c' the last configuration entry, and those of node/once.h.
+ * of all effects, 'c' the last configuration entry, 'm' members' addresses (node/address.h), and
+ * those of node/once.h.
  *
  * Invariants (tests/node/test_statemachine.c; under simulation also sim/cluster)
  *   I1  equal logs give equal databases, byte for byte, however they were cut into batches and
@@ -62,6 +63,7 @@ struct statemachine {
     struct statemachine_mark applied;   /* executed */
     struct statemachine_mark committed; /* in the database */
     struct statemachine_counts counts;
+    bool addresses_changed; /* since somebody set this to false; true when it was opened */
 };
 
 /* Who waits for replies. Called for each request in turn: the buffer that gets its reply, as
@@ -96,6 +98,10 @@ NODISCARD enum status statemachine_commit(struct statemachine *sm);
 /* The last applied configuration entry, appended to payload; ST_NOENT: there was none. */
 NODISCARD enum status statemachine_config(struct statemachine *sm, struct raft_place *place,
                                           struct buf *payload);
+
+/* Where the node is reached by others, appended to text; ST_NOENT: nobody said. */
+NODISCARD enum status statemachine_address(struct statemachine *sm, uint64_t node,
+                                           struct buf *text);
 
 /* A hash over every row of the database, the reserved ones too. O(n): for tests. */
 NODISCARD enum status statemachine_hash(struct statemachine *sm, uint64_t *hash);

@@ -32,6 +32,7 @@ static void execute(struct replica *r, struct replica_request *q)
                          .scratch = &r->sm.scratch,
                          .args = q->commands[i].args,
                          .count = q->commands[i].count,
+                         .addresses_changed = &r->sm.addresses_changed,
                          .reply = &reply};
         if (command_apply(&c) != ST_OK) {
             reply.st = ST_NOMEM;
@@ -69,7 +70,7 @@ uint32_t fakereplica_end(struct replica *r, uint32_t count, enum replica_outcome
         struct replica_request *q = LIST_ENTRY(r->requests.next, struct replica_request, link);
         list_remove(&q->link);
         q->outcome = outcome;
-        if (!q->reads && outcome == REPLICA_DONE) {
+        if (!q->reads && q->change == NULL && outcome == REPLICA_DONE) {
             execute(r, q);
             keep(r);
         }
@@ -93,6 +94,14 @@ void replica_abandon(struct replica *r)
 void replica_status(struct replica *r, struct replica_status *s)
 {
     *s = (struct replica_status){.failed = r->failed, .raft = {.self = 7, .state = RAFT_LEADER}};
+}
+
+void replica_members(struct replica *r, struct replica_members *m)
+{
+    (void)r;
+    *m = (struct replica_members){.count = 2,
+                                  .member = {{.id = 3, .incarnation = 30, .roles = RAFT_IN},
+                                             {.id = 4, .incarnation = 40, .roles = RAFT_LEARNER}}};
 }
 
 enum status replica_failed(struct replica *r)

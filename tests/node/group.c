@@ -288,13 +288,79 @@ static void client_main(void *arg)
     c->node->busy--;
 }
 
-static void client_start(struct client *c, struct env *env, struct group_node *n, uint64_t seed)
+/* ---- an operator ---- */
+
+/* Asks for a change here; only a leader does any. */
+static void change(struct client *c, enum replica_change_kind kind, uint64_t node)
+{
+    struct replica_change x = {.kind = kind, .node = node, .incarnation = 99 + node};
+    c->q.change = &x;
+    enum replica_outcome outcome = ask(c, SECOND);
+    c->q.change = NULL;
+    c->node->g->changes[outcome]++;
+}
+
+static const struct raft_peer_view *member_of(const struct replica_members *m, uint64_t node)
+{
+    for (uint32_t i = 0; i < m->count; i++) {
+        if (m->member[i].id == node) {
+            return &m->member[i];
+        }
+    }
+    return NULL;
+}
+
+/* Brings the group back to what it was. */
+static void restore(struct client *c, const struct replica_members *m)
+{
+    struct group *g = c->node->g;
+    bool whole = true;
+    for (uint64_t id = 1; id <= g->plan.nodes; id++) {
+        const struct raft_peer_view *p = member_of(m, id);
+        whole = whole && p != NULL && (p->roles & RAFT_IN) != 0;
+        if (p == NULL) {
+            change(c, REPLICA_ADD, id);
+        } else if (p->roles == RAFT_LEARNER) {
+            change(c, REPLICA_PROMOTE, id);
+        }
+    }
+    g->whole = whole;
+}
+
+static void operator_main(void *arg)
+{
+    struct client *c = arg;
+    struct group *g = c->node->g;
+    struct replica_members m;
+    while (!g->ending) {
+        env_sleep_until(c->env, env_clock_mono(c->env) + prng_below(&c->prng, 600 * MS));
+        replica_members(c->node->replica, &m);
+        uint64_t node = 1 + prng_below(&c->prng, g->plan.nodes);
+        const struct raft_peer_view *p = member_of(&m, node);
+        if (!m.leads) {
+            continue;
+        }
+        if (g->calm) {
+            restore(c, &m);
+        } else if (p == NULL) {
+            change(c, REPLICA_ADD, node);
+        } else if (p->roles == RAFT_LEARNER) {
+            change(c, REPLICA_PROMOTE, node);
+        } else {
+            change(c, prng_below(&c->prng, 2) == 0 ? REPLICA_REMOVE : REPLICA_TRANSFER, node);
+        }
+    }
+}
+
+static void client_start(struct client *c, struct env *env, struct group_node *n, uint64_t seed,
+                         bool operates)
 {
     *c = (struct client){.env = env, .node = n, .prng = {seed}};
     env_mutex_init(env, &c->mutex);
     env_cond_init(env, &c->cond);
     buf_init(&c->q.reply, &env->mem);
-    if (env_thread_start(env, &c->thread, "client", client_main, c) != ST_OK) {
+    void (*run)(void *) = operates ? operator_main : client_main;
+    if (env_thread_start(env, &c->thread, operates ? "operator" : "client", run, c) != ST_OK) {
         wrong(n->g, "no thread for a client");
     }
 }
@@ -321,7 +387,8 @@ static struct raft_config founders(const struct group *g)
 static struct replica_options options_of(struct group_node *n, struct tkv_options *engine)
 {
     struct replica_options o = {.dir = "."};
-    o.transport = (struct replica_transport){deliver, flush, resume, n};
+    o.transport =
+        (struct replica_transport){.deliver = deliver, .flush = flush, .resume = resume, .arg = n};
     o.raft.verify = true;
     o.engine = engine;
     tkv_options_init(engine);
@@ -401,7 +468,7 @@ static int node_main_here(struct env *env, int argc, char **argv)
 {
     struct group_node *n = proc_of(env)->user;
     struct group *g = n->g;
-    struct client clients[8];
+    struct client clients[8], operator;
     struct err err = {.text = ""};
     (void)argc;
     (void)argv;
@@ -413,7 +480,10 @@ static int node_main_here(struct env *env, int argc, char **argv)
     n->busy = g->calm && g->plan.rounds > 0 ? 0 : g->plan.clients;
     uint32_t count = n->busy;
     for (uint32_t i = 0; i < count; i++) {
-        client_start(&clients[i], env, n, prng_next(&g->net));
+        client_start(&clients[i], env, n, prng_next(&g->net), false);
+    }
+    if (g->plan.changes) {
+        client_start(&operator, env, n, prng_next(&g->net), true);
     }
     while (!env_stop_requested(env)) {
         mail_bring(n);
@@ -424,6 +494,9 @@ static int node_main_here(struct env *env, int argc, char **argv)
     }
     for (uint32_t i = 0; i < count; i++) {
         client_end(&clients[i]);
+    }
+    if (g->plan.changes) {
+        client_end(&operator);
     }
     replica_stop(n->replica);
     replica_status(n->replica, &n->end);
@@ -560,7 +633,7 @@ static void reap(void *arg)
 
 static bool all_quiet(const struct group *g)
 {
-    bool quiet = true;
+    bool quiet = g->whole || !g->plan.changes;
     for (uint32_t i = 1; i <= g->plan.nodes; i++) {
         const struct group_node *n = &g->node[i];
         quiet = quiet && n->proc != NULL && n->busy == 0 && n->applied > 0 &&

@@ -25,6 +25,7 @@ struct group_plan {
     uint32_t loss;    /* of a thousand messages while it lasts */
     bool crashes;     /* power and processes go */
     bool cuts;        /* links */
+    bool changes;     /* members come and go, leadership is handed on */
     bool sessions;    /* writes are numbered, and sent again when their fate is unknown */
     bool small;       /* small limits everywhere, and slow reading of old entries */
 };
@@ -79,8 +80,10 @@ struct group {
     struct pbarena arena;
     struct group_node node[GROUP_MOST + 1];
     bool cut[GROUP_MOST + 1][GROUP_MOST + 1];
-    bool calm;   /* no more misfortune */
-    bool ending; /* clients stop, then nodes */
+    bool calm;                             /* no more misfortune */
+    bool whole;                            /* a leader saw that all nodes vote */
+    uint64_t changes[REPLICA_UNKNOWN + 1]; /* asked for, by outcome */
+    bool ending;                           /* clients stop, then nodes */
     struct group_write writes[GROUP_WRITES_MAX];
     uint32_t write_count;
     uint64_t longest; /* length of the key that somebody was told */

@@ -140,7 +140,7 @@ static void expect_replies(struct rig *g, const char *const *replies)
 #define REPLIES(g, ...) expect_replies(g, (const char *const[]){__VA_ARGS__, NULL})
 #define NO_REPLY(g)     EXPECT(list_empty(&(g)->done))
 
-/* The requests that the replica has: w a write, r a read, behind one another: W. */
+/* The requests that the replica has: w a write, r a read, c a change, behind one another: W. */
 static void expect_flying(struct rig *g, const char *kinds)
 {
     char got[64];
@@ -148,7 +148,7 @@ static void expect_flying(struct rig *g, const char *kinds)
     for (struct list *l = g->replica.requests.next; l != &g->replica.requests && n < 63;
          l = l->next) {
         const struct replica_request *q = LIST_ENTRY(l, struct replica_request, link);
-        got[n++] = q->reads ? 'r' : q->follows ? 'W' : 'w';
+        got[n++] = q->change != NULL ? 'c' : q->reads ? 'r' : q->follows ? 'W' : 'w';
     }
     got[n] = '\0';
     EXPECT(strcmp(got, kinds) == 0);
@@ -273,6 +273,43 @@ static void front__requests_of_a_session_carry_their_number(void)
     rig_release(&g);
 }
 
+static void front__changes_go_to_the_core_one_by_one(void)
+{
+    struct rig g;
+    rig_init(&g);
+    JOBS(&g, "0 set a 1", "0 raft add 4 77", "0 raft remove 2", "0 get a");
+    expect_flying(&g, "w");
+    EXPECT(fakereplica_end(&g.replica, 1, REPLICA_DONE) == 1);
+    turn(&g);
+    expect_flying(&g, "c");
+    struct replica_request *q = LIST_ENTRY(g.replica.requests.next, struct replica_request, link);
+    EXPECT(q->change->kind == REPLICA_ADD && q->change->node == 4);
+    EXPECT(q->change->incarnation == 77);
+    EXPECT(fakereplica_end(&g.replica, 1, REPLICA_DONE) == 1);
+    turn(&g);
+    expect_flying(&g, "c");
+    q = LIST_ENTRY(g.replica.requests.next, struct replica_request, link);
+    EXPECT(q->change->kind == REPLICA_REMOVE && q->change->node == 2);
+    q->change->why = RAFT_NOT_LEADER;
+    q->change->leader = 9;
+    EXPECT(fakereplica_end(&g.replica, 1, REPLICA_NOT_DONE) == 1);
+    settle(&g);
+    REPLIES(&g, "+OK\r\n", "+OK\r\n", "-NOTLEADER node 9 leads", "$1\r\n1\r\n");
+    JOBS(&g, "0 raft promote x", "0 raft promote", "0 raft transfer 0", "0 raft nonsense",
+         "0 multi", "0 raft remove 2", "0 exec", "0 raft address 4 nowhere",
+         "0 raft address 4 127.0.0.1:7", "0 raft members");
+    expect_flying(&g, "wW");
+    settle(&g);
+    EXPECT(g.replica.sm.addresses_changed);
+    REPLIES(&g, "-ERR value is not an integer", "-ERR unknown subcommand",
+            "-ERR value is not an integer", "-ERR unknown subcommand", "+OK\r\n",
+            "-ERR Command not allowed", "-EXECABORT", "-ERR an address is", "+OK\r\n",
+            "*2\r\n*6\r\n$4\r\nnode\r\n:3\r\n$11\r\nincarnation\r\n:30\r\n$4\r\nrole\r\n"
+            "$5\r\nvoter\r\n*6\r\n$4\r\nnode\r\n:4\r\n$11\r\nincarnation\r\n:40\r\n$4\r\n"
+            "role\r\n$7\r\nlearner\r\n");
+    rig_release(&g);
+}
+
 /* Connections go while their requests are under way; the node stops. */
 static void front__ends_in_good_order(void)
 {
@@ -356,6 +393,7 @@ TAP_MAIN({
     RUN(front__a_transaction_is_one_request);
     RUN(front__says_what_is_known);
     RUN(front__requests_of_a_session_carry_their_number);
+    RUN(front__changes_go_to_the_core_one_by_one);
     RUN(front__ends_in_good_order);
     RUN(front__a_failed_replica_ends_the_node);
     RUN(front__refused_memory_is_answered);

@@ -63,6 +63,28 @@ static void group__three_agree(void)
     EXPECT(g.fates[GROUP_DONE] == 360);
 }
 
+/* Whoever is there serves, and in the end all are there again. */
+static void group__members_come_and_go(void)
+{
+    uint64_t sum[GROUP_FATES];
+    uint64_t done = 0;
+    for (uint64_t seed = 0; seed < 8 + more; seed++) {
+        EXPECT(all_fine((struct group_plan){.nodes = seed % 2 == 0 ? 3 : 5,
+                                            .clients = 1,
+                                            .writes = 60,
+                                            .rounds = 8,
+                                            .loss = 20,
+                                            .crashes = seed % 4 >= 2,
+                                            .cuts = true,
+                                            .changes = true,
+                                            .sessions = seed % 3 == 0},
+                        seed, seed + 1, sum));
+        done += g.changes[REPLICA_DONE];
+    }
+    printf("# changes: %d done\n", (int)done);
+    EXPECT(done > 50);
+}
+
 static void group__three_survive(void)
 {
     uint64_t sum[GROUP_FATES];
@@ -131,6 +153,7 @@ TAP_MAIN({
     RUN(group__one_alone_serves);
     RUN(group__one_survives_crashes);
     RUN(group__three_agree);
+    RUN(group__members_come_and_go);
     RUN(group__three_survive);
     RUN(group__three_survive_in_small_rooms);
     RUN(group__sessions_end_what_is_unknown);

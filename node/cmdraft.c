@@ -1,0 +1,216 @@
+/* cmdraft.c - see cmdraft.h. */
+#include "node/cmdraft.h"
+
+#include "env/addr.h"
+#include "node/rowkey.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#define MS 1000000ull
+
+/* ---- in the log ---- */
+
+static bool number_read(const struct call *c, uint32_t i, uint64_t *value)
+{
+    int64_t v;
+    bool good = command_integer(c->args[i], &v) && v > 0;
+    *value = good ? (uint64_t)v : 0;
+    return good;
+}
+
+/* An address that everybody takes for one, as it is printed. */
+static bool address_read(const struct call *c, uint32_t i, char text[ADDR_TEXT_MAX])
+{
+    struct env_addr addr;
+    char copy[2 * ADDR_TEXT_MAX];
+    int n = snprintf(copy, sizeof copy, "%.*s", (int)c->args[i].size, c->args[i].data);
+    if (n < 0 || (size_t)n >= sizeof copy || addr_parse(copy, &addr, NULL) != ST_OK) {
+        return false;
+    }
+    (void)addr_format(&addr, text);
+    return true;
+}
+
+static enum status address_put(struct call *c, uint64_t node, const char *text)
+{
+    char key[ROWKEY_MAX];
+    struct slice k = rowkey(key, CMDRAFT_ADDRESS_KIND, 1, node, 0);
+    size_t size = strlen(text);
+    char *copy = overlay_copy_room(&c->view->overlay, k.size + size);
+    if (copy == NULL) {
+        return ST_NOMEM;
+    }
+    memcpy(copy, k.data, k.size);
+    memcpy(copy + k.size, text, size);
+    return view_put(c->view, slice_of(copy, k.size), slice_of(copy + k.size, size));
+}
+
+enum status cmdraft_raft(struct call *c)
+{
+    uint64_t node;
+    char text[ADDR_TEXT_MAX];
+    if (c->addresses_changed == NULL) {
+        reply_error(c->reply, "ERR this node does not replicate");
+        return ST_OK;
+    }
+    if (!command_is(c, 1, "address") || c->count != 4) {
+        return command_bad_subcommand(c);
+    }
+    if (!number_read(c, 2, &node)) {
+        return command_not_integer(c);
+    }
+    if (!address_read(c, 3, text)) {
+        reply_error(c->reply, "ERR an address is ADDR:PORT, numeric");
+        return ST_OK;
+    }
+    enum status st = address_put(c, node, text);
+    if (st == ST_OK) {
+        *c->addresses_changed = true;
+        reply_simple(c->reply, "OK");
+    }
+    return st;
+}
+
+/* ---- looking ---- */
+
+static const char *flow_text(const struct raft_peer_view *p)
+{
+    static const char *const names[] = {"none", "probe", "stream", "snapshot"};
+    return names[p->flow < 4 ? p->flow : 0];
+}
+
+static const char *roles_text(const struct raft_peer_view *p)
+{
+    if ((p->roles & RAFT_LEARNER) != 0) {
+        return "learner";
+    }
+    return (p->roles & RAFT_OUT) == 0 ? "voter" : (p->roles & RAFT_IN) != 0 ? "both" : "leaving";
+}
+
+/* RAFT MEMBERS: a list of maps. What a leader alone knows is missing elsewhere. */
+static void members_reply(struct call *c)
+{
+    struct replica_members m;
+    replica_members(c->core->replica, &m);
+    reply_array(c->reply, m.count);
+    for (uint32_t i = 0; i < m.count; i++) {
+        const struct raft_peer_view *p = &m.member[i];
+        reply_map(c->reply, m.leads ? 7 : 3);
+        reply_text(c->reply, "node");
+        reply_integer(c->reply, (int64_t)p->id);
+        reply_text(c->reply, "incarnation");
+        reply_integer(c->reply, (int64_t)p->incarnation);
+        reply_text(c->reply, "role");
+        reply_text(c->reply, roles_text(p));
+        if (m.leads) {
+            reply_text(c->reply, "match");
+            reply_integer(c->reply, (int64_t)p->match);
+            reply_text(c->reply, "next");
+            reply_integer(c->reply, (int64_t)p->next);
+            reply_text(c->reply, "flow");
+            reply_text(c->reply, flow_text(p));
+            reply_text(c->reply, "silent_ms");
+            reply_integer(c->reply, m.now > p->contact ? (int64_t)((m.now - p->contact) / MS) : 0);
+        }
+    }
+}
+
+static const char *state_text(unsigned state)
+{
+    static const char *const names[] = {"?",         "follower", "precandidate",
+                                        "candidate", "leader",   "halted"};
+    return names[state < 6 ? state : 0];
+}
+
+static void number_reply(struct call *c, const char *name, uint64_t value)
+{
+    reply_text(c->reply, name);
+    reply_integer(c->reply, (int64_t)value);
+}
+
+static void status_reply(struct call *c)
+{
+    struct replica_status s;
+    replica_status(c->core->replica, &s);
+    reply_map(c->reply, 12);
+    number_reply(c, "node", s.raft.self);
+    number_reply(c, "incarnation", s.raft.incarnation);
+    reply_text(c->reply, "state");
+    reply_text(c->reply, state_text(s.raft.state));
+    number_reply(c, "leader", s.raft.leader);
+    number_reply(c, "term", s.raft.term);
+    number_reply(c, "base", s.raft.base.index);
+    number_reply(c, "last", s.raft.last);
+    number_reply(c, "durable", s.raft.durable);
+    number_reply(c, "commit", s.raft.commit);
+    number_reply(c, "applied", s.applied.place.index);
+    number_reply(c, "members", s.raft.members);
+    number_reply(c, "damaged", s.raft.damaged);
+}
+
+/* ---- changing ---- */
+
+struct change_word {
+    const char *word;
+    enum replica_change_kind kind;
+    uint32_t count; /* arguments with RAFT */
+};
+
+static const struct change_word changes[] = {
+    {"add", REPLICA_ADD, 4},
+    {"promote", REPLICA_PROMOTE, 3},
+    {"remove", REPLICA_REMOVE, 3},
+    {"transfer", REPLICA_TRANSFER, 3},
+};
+
+static enum status change_route(struct call *c)
+{
+    struct replica_change x = {.kind = REPLICA_ADD};
+    const struct change_word *w = NULL;
+    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+        w = command_is(c, 1, changes[i].word) ? &changes[i] : w;
+    }
+    if (w == NULL || c->count != w->count) {
+        return command_bad_subcommand(c);
+    }
+    x.kind = w->kind;
+    if (!number_read(c, 2, &x.node) || (w->count > 3 && !number_read(c, 3, &x.incarnation))) {
+        return command_not_integer(c);
+    }
+    c->job->change = x;
+    c->job->route = JOB_CHANGES;
+    return ST_OK;
+}
+
+enum status cmdraft_route(struct call *c)
+{
+    c->job->route = JOB_HERE;
+    if (command_is(c, 1, "members") && c->count == 2) {
+        members_reply(c);
+    } else if (command_is(c, 1, "status") && c->count == 2) {
+        status_reply(c);
+    } else if (command_is(c, 1, "address")) {
+        c->job->route = JOB_WRITES;
+    } else {
+        return change_route(c);
+    }
+    return ST_OK;
+}
+
+void cmdraft_refused(struct buf *out, const struct replica_change *x, enum replica_outcome outcome)
+{
+    struct reply r;
+    reply_init(&r, out, 2, 512);
+    if (outcome == REPLICA_UNKNOWN) {
+        reply_error(&r, "UNKNOWN no answer in time: whether the change came about is not known");
+    } else if (x->why == RAFT_NOT_LEADER) {
+        reply_error(&r, "NOTLEADER node %" PRIu64 " leads, nothing was changed", x->leader);
+    } else if (x->why == RAFT_BAD_CHANGE) {
+        reply_error(&r, "ERR node %" PRIu64 " is not, or is already, such a member", x->node);
+    } else if (x->why == RAFT_CHANGING || x->why == RAFT_BUSY) {
+        reply_error(&r, "TRYAGAIN another change or transfer is under way, nothing was changed");
+    } else {
+        reply_error(&r, "TRYAGAIN it did not come about in time, nothing was changed");
+    }
+}

@@ -1,0 +1,186 @@
+/* replica_admin.c - changes of the group: one at a time, asked of the leader's core, done when the
+ * configuration that comes of it is applied here.
+ *
+ * A change is made of the configuration as it is when its turn comes, so two operators cannot undo
+ * each other's by what they knew. Only the leader can: everybody else says so, and who leads. */
+#include "base/ck.h"
+#include "node/replica_int.h"
+
+static struct replica_request *first_change(struct replica *r)
+{
+    return LIST_ENTRY(r->changes.next, struct replica_request, link);
+}
+
+static void change_done(struct replica *r, enum replica_outcome outcome, enum raft_outcome why)
+{
+    struct replica_request *q = first_change(r);
+    struct raft_view v;
+    raft_view(r->core, &v);
+    list_remove(&q->link);
+    r->change = (struct replica_changing){0};
+    q->change->why = why;
+    q->change->leader = v.leader;
+    q->outcome = outcome;
+    q->done(q);
+}
+
+/* ---- the configuration that is wanted ---- */
+
+static void member_put(struct raft_config *c, const struct raft_member *m)
+{
+    uint32_t i = c->count++;
+    for (; i > 0 && c->members[i - 1].id > m->id; i--) {
+        c->members[i] = c->members[i - 1];
+    }
+    c->members[i] = *m;
+}
+
+static bool member_take(struct raft_config *c, uint64_t id, struct raft_member *out)
+{
+    for (uint32_t i = 0; i < c->count; i++) {
+        if (c->members[i].id == id) {
+            *out = c->members[i];
+            memmove(&c->members[i], &c->members[i + 1], (--c->count - i) * sizeof c->members[0]);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* False: it makes no sense here and now. */
+static bool config_make(const struct replica *r, const struct replica_change *x,
+                        struct raft_config *c)
+{
+    struct raft_member m;
+    *c = *raft_config(r->core);
+    bool there = member_take(c, x->node, &m);
+    switch (x->kind) {
+    case REPLICA_ADD:
+        m = (struct raft_member){x->node, x->incarnation, RAFT_LEARNER};
+        if (there || x->node == 0 || c->count == RAFT_MEMBERS_MAX) {
+            return false;
+        }
+        member_put(c, &m);
+        return true;
+    case REPLICA_PROMOTE:
+        if (!there || m.roles != RAFT_LEARNER) {
+            return false;
+        }
+        m.roles = RAFT_IN;
+        member_put(c, &m);
+        return true;
+    default:
+        return there && c->count > 0;
+    }
+}
+
+static void change_ask(struct replica *r, const struct replica_change *x)
+{
+    struct raft_config config;
+    struct raft_event e = {.type = RAFT_EV_CONFIGURE, .context = r->change.context};
+    if (x->kind == REPLICA_TRANSFER) {
+        e.type = RAFT_EV_TRANSFER;
+        e.node = x->node;
+    } else if (config_make(r, x, &config)) {
+        e.config = &config;
+    } else {
+        change_done(r, REPLICA_NOT_DONE, RAFT_BAD_CHANGE);
+        return;
+    }
+    replica_step(r, &e, NULL);
+}
+
+/* ---- its course ---- */
+
+void replica_admin_turn(struct replica *r)
+{
+    while (!list_empty(&r->changes)) {
+        struct replica_request *q = first_change(r);
+        if (q->deadline <= r->now) {
+            change_done(r, r->change.placed ? REPLICA_UNKNOWN : REPLICA_NOT_DONE, RAFT_LOST);
+        } else if (r->change.context == 0) {
+            r->change.context = ++r->change_count | REPLICA_ADMIN_CONTEXT;
+            change_ask(r, q->change);
+        } else {
+            return;
+        }
+    }
+}
+
+bool replica_admin_reply(struct replica *r, const struct raft_action *a)
+{
+    if ((a->context & REPLICA_ADMIN_CONTEXT) == 0) {
+        return false;
+    }
+    if (a->context != r->change.context) {
+        return true; /* of one that was given up */
+    }
+    if (a->outcome == RAFT_TAKEN) {
+        r->change.placed = true;
+        r->change.place = a->place;
+    } else if (a->outcome == RAFT_MOVED) {
+        change_done(r, REPLICA_DONE, RAFT_MOVED);
+    } else {
+        change_done(r, REPLICA_NOT_DONE, (enum raft_outcome)a->outcome);
+    }
+    return true;
+}
+
+void replica_admin_applied(struct replica *r, struct raft_place place)
+{
+    const struct replica_changing *c = &r->change;
+    if (!c->placed) {
+        return;
+    }
+    if (place.index >= c->place.index) {
+        bool there = raft_term_at(r->core, c->place.index) == c->place.term;
+        change_done(r, there ? REPLICA_DONE : REPLICA_NOT_DONE, there ? RAFT_TAKEN : RAFT_LOST);
+    } else if (place.term > c->place.term) {
+        change_done(r, REPLICA_NOT_DONE, RAFT_LOST);
+    }
+}
+
+uint64_t replica_admin_deadline(struct replica *r)
+{
+    return list_empty(&r->changes) ? ENV_NEVER : first_change(r)->deadline;
+}
+
+void replica_admin_end(struct replica *r)
+{
+    while (!list_empty(&r->changes)) {
+        change_done(r, r->change.placed ? REPLICA_UNKNOWN : REPLICA_NOT_DONE, RAFT_LOST);
+    }
+}
+
+void replica_admin_share(struct replica *r)
+{
+    struct replica_members *m = &r->shared_members;
+    const struct raft_config *c = raft_config(r->core);
+    struct raft_view v;
+    raft_view(r->core, &v);
+    m->index = v.config_index;
+    m->now = r->now;
+    m->leads = v.state == RAFT_LEADER;
+    m->count = c->count;
+    for (uint32_t i = 0; i < c->count; i++) {
+        m->member[i] = (struct raft_peer_view){.id = c->members[i].id,
+                                               .incarnation = c->members[i].incarnation,
+                                               .roles = c->members[i].roles};
+    }
+    for (uint32_t i = 0; m->leads && i < v.members && i < RAFT_MEMBERS_MAX; i++) {
+        raft_peer_view(r->core, i, &m->member[i]);
+        m->count = i + 1;
+    }
+}
+
+void replica_admin_tell(struct replica *r)
+{
+    struct raft_view v;
+    raft_view(r->core, &v);
+    bool changed = v.config_index != r->members_index || r->sm.addresses_changed;
+    if (changed && r->o.transport.members != NULL) {
+        r->o.transport.members(r->o.transport.arg, raft_config(r->core), &r->sm);
+    }
+    r->members_index = v.config_index;
+    r->sm.addresses_changed = false;
+}
