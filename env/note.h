@@ -42,8 +42,18 @@ enum note_kind {
      * of execution. */
     NOTE_EXECUTED,
     /* node: an entry of the replicated log was executed. a: its index, b: its term, c: the digest
-     * of all effects up to it, which is the same on every node. */
+     * of all effects up to it, which is the same on every node. data: the envelope, of a command.
+     */
     NOTE_APPLIED,
+    /* node: a request goes to the replica. a: session, b: its number on that connection, from 1;
+     * data: the struct replica_request, whose address is its name until the next one has it. */
+    NOTE_SUBMITTED,
+    /* node: requests were put into an envelope. a: life of the process, b: ordinal of the envelope;
+     * data: array of pointers to its struct replica_requests, by position. */
+    NOTE_ENVELOPE,
+    /* node: a request that only reads was executed on the state after an entry. a: session, b: its
+     * number on that connection, c: index of the entry. */
+    NOTE_LOOKED,
     /* node: its role in the group changed. a: term, b: enum raft_state, c: the leader, or 0. */
     NOTE_ROLE,
     /* node: the core was started with what the disk gave back. data: struct replicanote_start. */

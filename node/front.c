@@ -5,6 +5,7 @@
 #include "node/front.h"
 
 #include "base/ck.h"
+#include "env/note.h"
 #include "net/respdown.h"
 #include "node/cmdraft.h"
 #include "node/command.h"
@@ -159,7 +160,12 @@ static void read_execute(struct flight *x)
     struct reply reply;
     buf_clear(&q->reply);
     reply_init(&reply, &q->reply, x->job->protocol, x->job->reply_max);
-    enum status st = read_run(x, replica_machine(x->front->replica), &reply);
+    struct statemachine *sm = replica_machine(x->front->replica);
+    enum status st = read_run(x, sm, &reply);
+    env_note(sm->env, &(struct env_note){.kind = NOTE_LOOKED,
+                                         .a = x->job->session->id,
+                                         .b = x->job->number,
+                                         .c = sm->applied.place.index});
     if (st != ST_OK) {
         buf_release(&q->reply);
         x->job->failure = command_failure(st);
@@ -320,6 +326,11 @@ static bool job_launch(struct front *f, struct job *j, bool by_log, bool first)
     x->request.done = on_done;
     x->request.outcome = REPLICA_NOT_DONE;
     list_insert(&f->submit, &x->request.link);
+    env_note(f->core->env, &(struct env_note){.kind = NOTE_SUBMITTED,
+                                              .a = j->session->id,
+                                              .b = j->number,
+                                              .data = &x->request,
+                                              .size = sizeof x->request});
     j->session->flying++;
     f->flying++;
     return true;

@@ -35,12 +35,16 @@ static bool commit(struct replica *r)
     return true;
 }
 
-static void note_applied(struct replica *r)
+static void note_applied(struct replica *r, const struct raft_entry *e)
 {
     const struct statemachine_mark *m = &r->sm.applied;
-    env_note(r->env,
-             &(struct env_note){
-                 .kind = NOTE_APPLIED, .a = m->place.index, .b = m->place.term, .c = m->digest});
+    bool command = e->kind == RAFT_COMMAND;
+    env_note(r->env, &(struct env_note){.kind = NOTE_APPLIED,
+                                        .a = m->place.index,
+                                        .b = m->place.term,
+                                        .c = m->digest,
+                                        .data = command ? e->data.data : NULL,
+                                        .size = command ? e->data.size : 0});
 }
 
 /* Entries of the batch, as far as it goes. */
@@ -56,7 +60,7 @@ static void execute(struct replica *r)
             failed(r, st, "executing an entry");
             break;
         }
-        note_applied(r);
+        note_applied(r, &r->apply_batch.entries[i]);
     }
     (void)commit(r); /* what failed is tried again */
 }

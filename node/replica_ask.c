@@ -5,6 +5,7 @@
  * was never sent, and once its place in the log is known to be lost: an entry of a later term was
  * applied, so all behind that are of later terms too (3.6.2, and terms never fall along a log). */
 #include "base/ck.h"
+#include "env/note.h"
 #include "node/replica_int.h"
 
 #define SLOTS_SHIFT 20u /* contexts: ordinal of the asking, slot, one bit for the kind */
@@ -189,6 +190,11 @@ static bool proposal_make(struct replica *r)
     p->executed = 0;
     p->sent = 0;
     p->again_at = 0;
+    env_note(r->env, &(struct env_note){.kind = NOTE_ENVELOPE,
+                                        .a = r->life,
+                                        .b = p->ordinal,
+                                        .data = p->index,
+                                        .size = p->count * sizeof(struct replica_request *)});
     return true;
 }
 

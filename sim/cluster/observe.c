@@ -203,6 +203,9 @@ static void on_note(void *arg, struct proc *p, const struct env_note *n)
     case NOTE_REPLAYED:
     case NOTE_APPLIED: /* of a group: nobody here is in one */
     case NOTE_ROLE:
+    case NOTE_SUBMITTED:
+    case NOTE_ENVELOPE:
+    case NOTE_LOOKED:
     case NOTE_CORE_STARTED:
     case NOTE_CORE_STEPPED:
     case NOTE_CORE_DURABLE:

@@ -75,7 +75,8 @@ static void record(struct session *s, struct wop *w, struct lin_op *op, enum lin
         l->ref_cap = l->ref_cap == 0 ? 256 : l->ref_cap * 2;
         l->refs = mem_resize(l->world->mem, l->refs, l->ref_cap * sizeof *l->refs);
     }
-    l->refs[l->history.count] = (struct history_ref){s->conn, w->number, outcome == LIN_OK};
+    l->refs[l->history.count] =
+        (struct history_ref){s->conn, w->number, outcome != LIN_INFO, outcome == LIN_FAIL};
     if (lin_history_add(&s->load->history, op, &err) != ST_OK) {
         world_fail(s->load->world, "X3 reply", "operation %llu got a reply that cannot be: %s",
                    (unsigned long long)w->ordinal, err.text);
@@ -132,6 +133,16 @@ static void settle_unknown(struct session *s, struct wop *w)
         describe(s, w, &op, steps);
         record(s, w, &op, LIN_INFO);
     }
+}
+
+/* A node of a group says TRYAGAIN when it is certain that nothing happened or will. */
+static void settle_refused(struct session *s, struct wop *w)
+{
+    struct lin_op op;
+    struct lin_step steps[WORKOP_PARTS_MAX];
+    w->settled = true;
+    describe(s, w, &op, steps);
+    record(s, w, &op, LIN_FAIL);
 }
 
 static void bad_reply(struct session *s, const struct wop *w)
@@ -260,6 +271,11 @@ static void settle_known(struct session *s, struct wop *w)
         return;
     }
     if (s->rc.value.nodes[0].type == RESPVAL_ERROR) {
+        struct slice why = respclient_text(&s->rc, 0);
+        if (why.size >= 8 && memcmp(why.data, "TRYAGAIN", 8) == 0) {
+            settle_refused(s, w);
+            return;
+        }
         settle_unknown(s, w); /* it may have happened, or may yet show after a crash */
         return;
     }

@@ -20,7 +20,8 @@
 struct history_ref {
     uint64_t conn;
     uint64_t number;
-    bool answered; /* its outcome is known */
+    bool answered; /* its outcome is known, */
+    bool refused;  /* namely that it does not happen */
 };
 
 struct workload;
