@@ -28,6 +28,8 @@ static void defaults(struct replica_options *o)
     o->envelope_bytes = o->envelope_bytes != 0 ? o->envelope_bytes : 256u << 10;
     o->proposals = o->proposals != 0 ? o->proposals : 256;
     o->inbox_bytes = o->inbox_bytes != 0 ? o->inbox_bytes : 16u << 20;
+    o->log_bytes = o->log_bytes != 0 ? o->log_bytes : 64u << 20;
+    o->log_entries = o->log_entries != 0 ? o->log_entries : 1u << 20;
     o->raft.election = o->raft.election != 0 ? o->raft.election : 1000 * REPLICA_MS;
     /* Payloads that the core counts on are in the log's memory. */
     o->log.cache_bytes = o->log.cache_bytes != 0 ? o->log.cache_bytes : warm + (8u << 20);
@@ -52,6 +54,7 @@ enum status replica_create(struct env *env, const struct replica_options *o,
 
 /* The configurations that the core starts with. */
 struct found {
+    struct raft_config first; /* at the log's mark */
     struct raft_config config;
     uint64_t config_index;
     struct raft_config before;
@@ -69,6 +72,7 @@ static enum status found_take(struct found *f, struct slice bytes, uint64_t inde
 static enum status configs_find(const struct raftlog_start *s, struct found *f, struct err *err)
 {
     enum status st = found_take(f, s->snapshot.config, s->snapshot.place.index);
+    f->first = f->config;
     for (size_t i = 0; st == ST_OK && i < s->config_count; i++) {
         st = s->configs[i].data.data == NULL
                  ? ST_CORRUPT
@@ -85,9 +89,9 @@ static enum status places_check(const struct replica *r, const struct raftlog_st
         err_set(err, "the term and vote of this node are lost: it has to join again");
         return ST_CORRUPT;
     }
-    if (applied < s->base.index || applied > s->last.index) {
-        err_set(err, "the database has applied %" PRIu64 ", the log holds %" PRIu64 " to %" PRIu64,
-                applied, s->base.index + 1, s->last.index);
+    if (applied < s->snapshot.place.index || applied > s->last.index) {
+        err_set(err, "the database has applied %" PRIu64 ", the log needs %" PRIu64 " to %" PRIu64,
+                applied, s->snapshot.place.index, s->last.index);
         return ST_CORRUPT;
     }
     return ST_OK;
@@ -141,6 +145,8 @@ static enum status core_start(struct replica *r, const struct raftlog_start *s,
     if (st != ST_OK) {
         return err_status(err, st, "starting consensus");
     }
+    struct replica_mark last = {s->snapshot.place, s->snapshot.place.index, f->first};
+    replica_snap_open(r, &last, s->segments);
     struct replicanote_start note = {r->core, &start};
     env_note(r->env,
              &(struct env_note){.kind = NOTE_CORE_STARTED, .data = &note, .size = sizeof note});
@@ -219,6 +225,7 @@ enum status replica_open(struct env *env, const struct replica_options *o, struc
     env_cond_init(env, &r->work);
     env_cond_init(env, &r->disk);
     env_cond_init(env, &r->old);
+    env_cond_init(env, &r->snap.cond);
     r->life = env_random_u64(env);
     enum status st = dirs_make(r->db_dir, r->log_dir, o->dir);
     st = st == ST_OK ? parts_open(r, err) : err_status(err, st, "path of the database");
@@ -261,6 +268,7 @@ enum status replica_close(struct replica *r)
     statemachine_release(&r->sm);
     enum status st = r->db != NULL ? view_status(tkv_close(r->db)) : ST_OK;
     raftlog_close(r->log);
+    env_cond_release(r->env, &r->snap.cond);
     env_cond_release(r->env, &r->old);
     env_cond_release(r->env, &r->disk);
     env_cond_release(r->env, &r->work);
@@ -296,11 +304,13 @@ static bool log_sync(struct replica *r)
     return !stats.broken;
 }
 
-static void log_tidy(struct replica *r)
+/* When there is time for it; segments that are obsolete do not wait for that, for under load it
+ * may never come. */
+static void log_tidy(struct replica *r, bool idle)
 {
     struct raftlog_stats stats;
     raftlog_stats(r->log, &stats);
-    if (stats.untidy && raftlog_tidy(r->log) != ST_OK) {
+    if ((stats.spares > 0 || (idle && stats.untidy)) && raftlog_tidy(r->log) != ST_OK) {
         ENV_PROBE(r->env, "replica: the log is tidied later");
     }
 }
@@ -311,9 +321,10 @@ static void writer_main(void *arg)
     bool goes = true;
     for (bool idle = false;; idle = true) {
         env_mutex_lock(r->env, &r->mutex);
-        if (idle && !r->write_pending && !r->quit_disk && goes) {
+        if (idle && !r->quit_disk && goes) {
+            bool pending = r->write_pending;
             env_mutex_unlock(r->env, &r->mutex);
-            log_tidy(r);
+            log_tidy(r, !pending);
             env_mutex_lock(r->env, &r->mutex);
         }
         while ((!r->write_pending || !goes) && !r->quit_disk) {
@@ -394,7 +405,7 @@ struct news {
 static bool any_news(const struct replica *r)
 {
     return r->mail || !list_empty(&r->submitted) || r->quit || r->abandon || r->old_read ||
-           r->unreachable_count > 0 ||
+           r->unreachable_count > 0 || replica_snap_news(r) ||
            (!r->halted && (r->durable > r->done || r->disk_st != ST_OK));
 }
 
@@ -426,6 +437,7 @@ static void status_share(struct replica *r)
     s->envelopes = r->envelopes;
     s->again = r->again;
     s->dropped = r->dropped;
+    s->compacted = r->snap.compacted;
     s->failed = r->failed;
     replica_admin_share(r);
 }
@@ -520,6 +532,9 @@ static void fetch_run(struct replica *r, struct replica_fetch *f)
         e.lo = f->batch.bad_lo;
         e.hi = f->batch.bad_hi;
         e.fault = RAFT_FAULT_DAMAGED;
+    } else if (f->st == ST_NOENT) {
+        ENV_PROBE(r->env, "replica: old entries are not in the log any more");
+        e.hi = e.lo; /* the core knows why */
     } else {
         e.type = RAFT_EV_UNREACHABLE; /* it begins again with this member */
     }
@@ -610,6 +625,7 @@ static void replica_main(void *arg)
         replica_step_flush(r);
         wait = replica_apply_some(r);
         replica_admin_tell(r);
+        replica_snap_turn(r);
         replica_step_flush(r);
     }
     replica_ask_end(r);
@@ -620,37 +636,39 @@ static void replica_main(void *arg)
 
 /* ---- starting and stopping ---- */
 
-static void disk_stop(struct replica *r, bool writer, bool reader)
+/* Ends the first so many of the threads that replica_start starts before its own. */
+static void disk_stop(struct replica *r, int started)
 {
     env_mutex_lock(r->env, &r->mutex);
     r->quit_disk = true;
     env_cond_signal(r->env, &r->disk);
     env_cond_signal(r->env, &r->old);
     env_mutex_unlock(r->env, &r->mutex);
-    if (writer) {
+    if (started > 0) {
         env_thread_join(r->env, &r->writer);
     }
-    if (reader) {
+    if (started > 1) {
         env_thread_join(r->env, &r->reader);
+    }
+    if (started > 2) {
+        replica_snap_stop(r);
     }
     r->quit_disk = false;
 }
 
 enum status replica_start(struct replica *r)
 {
+    int started = 0;
     status_share(r);
     enum status st = env_thread_start(r->env, &r->writer, "raftlog", writer_main, r);
+    started += st == ST_OK;
+    st = st == ST_OK ? env_thread_start(r->env, &r->reader, "raftold", reader_main, r) : st;
+    started += st == ST_OK;
+    st = st == ST_OK ? replica_snap_start(r) : st;
+    started += st == ST_OK;
+    st = st == ST_OK ? env_thread_start(r->env, &r->thread, "replica", replica_main, r) : st;
     if (st != ST_OK) {
-        return st;
-    }
-    st = env_thread_start(r->env, &r->reader, "raftold", reader_main, r);
-    if (st != ST_OK) {
-        disk_stop(r, true, false);
-        return st;
-    }
-    st = env_thread_start(r->env, &r->thread, "replica", replica_main, r);
-    if (st != ST_OK) {
-        disk_stop(r, true, true);
+        disk_stop(r, started);
         return st;
     }
     r->running = true;
@@ -667,7 +685,7 @@ void replica_stop(struct replica *r)
     env_cond_signal(r->env, &r->work);
     env_mutex_unlock(r->env, &r->mutex);
     env_thread_join(r->env, &r->thread);
-    disk_stop(r, true, true);
+    disk_stop(r, 3);
     r->quit = false;
     r->running = false;
     list_splice(&r->waiting, &r->submitted); /* those that came while it ended */

@@ -8,6 +8,7 @@
  *     replica thread   steps the core (raft/raft.h), executes entries, calls done()
  *     log writer       raftlog_sync: puts writes on the disk, several at a time
  *     reader           reads old entries for members that are behind
+ *     snapshotter      has the database flushed, so that the log can be compacted
  *
  * The network is not its business: it hands messages to a transport and is handed those that came.
  *
@@ -109,6 +110,11 @@ struct replica_options {
     uint64_t reply_max;      /* bytes of a reply [64 MiB] */
     uint64_t envelope_bytes; /* of requests in one envelope, about [256 KiB] */
     uint32_t proposals;      /* envelopes under way, a power of two [256] */
+    uint64_t log_bytes;      /* of entries applied and not in the database's tables: it is flushed,
+                                and the log is compacted [64 MiB] */
+    uint64_t log_entries;    /* the same in entries [1 Mi] */
+    bool no_tail;            /* the log keeps nothing for slow followers; else what came since the
+                                compaction before the last */
     uint64_t inbox_bytes;    /* of messages that wait; more are refused [16 MiB] */
 };
 
@@ -153,6 +159,7 @@ struct replica_status {
     uint64_t envelopes; /* proposed, repetitions too */
     uint64_t again;     /* proposed again */
     uint64_t dropped;   /* messages */
+    uint64_t compacted; /* times */
     enum status failed; /* ST_OK: it runs */
 };
 void replica_status(struct replica *r, struct replica_status *s);

@@ -60,6 +60,7 @@ static void execute(struct replica *r)
             failed(r, st, "executing an entry");
             break;
         }
+        replica_snap_applied(r, r->apply_batch.entries[i].data.size);
         note_applied(r, &r->apply_batch.entries[i]);
     }
     (void)commit(r); /* what failed is tried again */

@@ -63,6 +63,36 @@ struct replica_fetch {
     uint64_t had_hi;
 };
 
+/* A state of the machine that the log may begin at. */
+struct replica_mark {
+    struct raft_place place;
+    uint64_t config_index;
+    struct raft_config config;
+};
+
+/* Compaction. */
+struct replica_snap {
+    /* of the replica thread */
+    struct replica_mark last; /* what the log says that it may begin at */
+    struct replica_mark next; /* the one after it */
+    enum {
+        SNAP_IDLE,  /* there is no next */
+        SNAP_WAITS, /* until the database holds it durably */
+        SNAP_READY, /* goes with the next write */
+    } state;
+    uint64_t bytes;    /* of entries applied since the latest mark was taken */
+    bool wanted;       /* the core remembers too many terms */
+    uint64_t retry_at; /* a flush that failed is not asked for again before */
+    uint64_t compacted;
+    /* under the replica's mutex */
+    struct env_cond cond;
+    uint64_t flush_to; /* index; 0: nothing to flush */
+    enum status flush_st;
+    bool flushed; /* news of it */
+    /* */
+    struct env_thread thread;
+};
+
 struct replica {
     struct env *env; /* borrowed */
     struct replica_options o;
@@ -133,6 +163,7 @@ struct replica {
     uint64_t again;
     uint64_t dropped;
     enum status failed;
+    struct replica_snap snap; /* says itself whose each part is */
 };
 
 /* What a step came with, for what comes out of it. */
@@ -168,6 +199,26 @@ void replica_admin_end(struct replica *r);
 void replica_admin_share(struct replica *r);
 /* Tells the transport when members or addresses changed. */
 void replica_admin_tell(struct replica *r);
+
+/* ---- replica_snap.c: compaction ---- */
+
+/* The log's last mark, as recovery found it, and in how many files the log lies. */
+void replica_snap_open(struct replica *r, const struct replica_mark *last, uint64_t segments);
+NODISCARD enum status replica_snap_start(struct replica *r);
+void replica_snap_stop(struct replica *r);
+/* An entry of so many bytes was applied. */
+void replica_snap_applied(struct replica *r, uint64_t bytes);
+/* What the core saw in a step. */
+void replica_snap_seen(struct replica *r, uint64_t seen);
+/* Takes marks, has the database flushed, tells the core. */
+void replica_snap_turn(struct replica *r);
+/* The mutex is held. */
+bool replica_snap_news(const struct replica *r);
+/* The next mark goes with this write: the snapshot is filled in, and its configuration's bytes. */
+void replica_snap_carry(struct replica *r, struct raftlog_write *w, struct raftlog_snapshot *s,
+                        char config[RAFTLOG_CONFIG_MAX]);
+/* The write with w->snapshot was taken. */
+void replica_snap_carried(struct replica *r);
 
 /* ---- replica_ask.c: proposals and reads ---- */
 

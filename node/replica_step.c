@@ -58,6 +58,8 @@ static enum status write_try(struct replica *r, const struct replica_input *in)
 {
     const struct raft_write *w = &r->out.save;
     char own[CONFCODE_MAX];
+    char config[RAFTLOG_CONFIG_MAX];
+    struct raftlog_snapshot mark;
     enum status st = scratch_reserve(r, w->hi - w->lo);
     if (st != ST_OK) {
         return st;
@@ -69,7 +71,12 @@ static enum status write_try(struct replica *r, const struct replica_input *in)
                                .entries = r->scratch,
                                .count = (size_t)(w->hi - w->lo),
                                .repair = w->repair};
-    return raftlog_append(r->log, &lw);
+    replica_snap_carry(r, &lw, &mark, config);
+    st = raftlog_append(r->log, &lw);
+    if (st == ST_OK && lw.snapshot != NULL) {
+        replica_snap_carried(r);
+    }
+    return st;
 }
 
 /* Hands the step's write to the log. There is no going back behind a step, so refused memory is
@@ -289,6 +296,7 @@ void replica_step(struct replica *r, struct raft_event *e, const struct replica_
     CK(st == ST_OK);
     note_step(r, e, in);
     r->deadline = r->out.deadline;
+    replica_snap_seen(r, r->out.seen);
     if (r->out.apply_hi > r->out.apply_lo) {
         r->apply_to = r->out.apply_hi;
     }

@@ -82,6 +82,7 @@ static void recall(struct group_node *n)
 {
     struct replica_status s;
     replica_status(n->replica, &s);
+    n->applied = n->applied == 0 ? s.applied.place.index : n->applied; /* there may be no more */
     if (s.raft.term < n->said_term) {
         wrong(n->g, "node %" PRIu64 " spoke of term %" PRIu64 " and comes back in %" PRIu64, n->id,
               n->said_term, s.raft.term);
@@ -393,6 +394,7 @@ static struct replica_options options_of(struct group_node *n, struct tkv_option
     o.engine = engine;
     tkv_options_init(engine);
     engine->verify = true;
+    o.log_entries = n->g->plan.log;
     if (n->g->plan.small) {
         engine->write_buffer_bytes = 4096;
         o.log.segment_bytes = 32 * 1024;

@@ -23,6 +23,7 @@ struct group_plan {
     uint32_t writes;  /* of each client in each of its node's lives, at most */
     uint32_t rounds;  /* of misfortune */
     uint32_t loss;    /* of a thousand messages while it lasts */
+    uint32_t log;     /* entries after which it is compacted; 0: the default */
     bool crashes;     /* power and processes go */
     bool cuts;        /* links */
     bool changes;     /* members come and go, leadership is handed on */

@@ -57,6 +57,20 @@ static void group__one_survives_crashes(void)
     EXPECT(sum[GROUP_OPEN] > 0);
 }
 
+static void group__one_compacts_and_survives(void)
+{
+    uint64_t sum[GROUP_FATES];
+    EXPECT(all_fine((struct group_plan){.nodes = 1,
+                                        .clients = 3,
+                                        .writes = 150,
+                                        .rounds = 12,
+                                        .log = 8,
+                                        .crashes = true,
+                                        .small = true},
+                    100, 106 + more, sum));
+    EXPECT(sum[GROUP_DONE] > 100);
+}
+
 static void group__three_agree(void)
 {
     EXPECT(fine(&(struct group_plan){.seed = 1, .nodes = 3, .clients = 3, .writes = 40}));
@@ -152,6 +166,7 @@ TAP_MAIN({
     more = text != NULL ? strtoull(text, NULL, 10) : 0;
     RUN(group__one_alone_serves);
     RUN(group__one_survives_crashes);
+    RUN(group__one_compacts_and_survives);
     RUN(group__three_agree);
     RUN(group__members_come_and_go);
     RUN(group__three_survive);

@@ -18,6 +18,7 @@ struct rig {
     struct env_mutex mutex;
     struct env_cond cond;
     int done;
+    uint64_t log_entries; /* option */
 };
 
 struct ask {
@@ -62,6 +63,7 @@ static enum status make(struct rig *g, struct err *err)
 static enum status begin(struct rig *g, struct err *err)
 {
     struct replica_options o = options();
+    o.log_entries = g->log_entries;
     enum status st = replica_open(&g->te.env, &o, &g->replica, err);
     if (st != ST_OK) {
         g->replica = NULL;
@@ -166,6 +168,47 @@ static void replica__what_comes_together_is_one_entry(void)
     rig_release(&g);
 }
 
+/* What the database holds in tables is not in the log for ever, here nor after a restart. */
+static void replica__the_log_is_compacted(void)
+{
+    struct rig g;
+    struct err err = {""};
+    struct ask a;
+    struct replica_status s;
+    rig_init(&g);
+    g.log_entries = 16;
+    EXPECT(make(&g, &err) == ST_OK);
+    uint64_t base = 0;
+    uint64_t written = 0;
+    for (int life = 1; life <= 2; life++) {
+        EXPECT(begin(&g, &err) == ST_OK);
+        replica_status(g.replica, &s);
+        EXPECT(s.raft.base.index == base);
+        do { /* the disk has its own pace */
+            ask_init(&g, &a, false);
+            ask_all(&g, &a, 1);
+            EXPECT(a.q.outcome == REPLICA_DONE);
+            buf_release(&a.q.reply);
+            written++;
+            replica_status(g.replica, &s);
+        } while (s.compacted < 3 || s.raft.last - s.raft.base.index > 60);
+        end(&g);
+        struct raftlog *log;
+        EXPECT(raftlog_open(g.t.env, "raft", NULL, &log, &err) == ST_OK);
+        base = raftlog_start(log)->base.index;
+        EXPECT(base > 0);
+        EXPECT(raftlog_start(log)->snapshot.place.index > base);
+        EXPECT(raftlog_start(log)->snapshot.config.size > 0);
+        raftlog_close(log);
+    }
+    EXPECT(begin(&g, &err) == ST_OK);
+    ask_init(&g, &a, true);
+    ask_all(&g, &a, 1);
+    EXPECT(a.size == written);
+    end(&g);
+    rig_release(&g);
+}
+
 /* Requests whose time is over, and those that find it stopping, end. */
 static void replica__what_it_cannot_do_in_time_is_not_done(void)
 {
@@ -228,6 +271,7 @@ static void replica__refused_memory_is_met(void)
 
 TAP_MAIN({
     RUN(replica__what_comes_together_is_one_entry);
+    RUN(replica__the_log_is_compacted);
     RUN(replica__what_it_cannot_do_in_time_is_not_done);
     RUN(replica__refused_memory_is_met);
 })

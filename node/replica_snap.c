@@ -1,0 +1,219 @@
+/* replica_snap.c - compaction: what the log need not keep.
+ *
+ * The log may begin anywhere at or below what the database holds durably in its tables. Now and
+ * then a mark is taken: the place that is applied and the configuration there. When the database
+ * holds the mark durably (its own flushes see to that, or it is told to) the core is told, and the
+ * mark goes into the log with the next write, for that costs no sync. The log then begins at the
+ * mark before it: what came between the two is for followers that are a little behind.
+ *
+ * A thread of its own flushes, for that may take long. */
+#include "base/ck.h"
+#include "node/confcode.h"
+#include "node/replica_int.h"
+
+#define TRY_AGAIN_NS  (500 * REPLICA_MS)
+#define SEGMENTS_MANY 16 /* files of the log at a start */
+
+/* What is applied already counts in entries; of bytes only the files tell. */
+void replica_snap_open(struct replica *r, const struct replica_mark *last, uint64_t segments)
+{
+    r->snap.last = *last;
+    r->snap.wanted = segments > SEGMENTS_MANY;
+}
+
+void replica_snap_applied(struct replica *r, uint64_t bytes)
+{
+    r->snap.bytes += bytes;
+}
+
+void replica_snap_seen(struct replica *r, uint64_t seen)
+{
+    if ((seen & RAFT_SEEN(RAFT_SEEN_RUNS_FULL)) != 0) {
+        ENV_PROBE(r->env, "replica: the core remembers too many terms");
+        r->snap.wanted = true;
+    }
+}
+
+/* ---- marks ---- */
+
+/* The configuration of what is applied: the last one that an entry brought, or else the one that
+ * the log began with. */
+static enum status config_find(struct replica *r, struct replica_mark *m)
+{
+    struct raft_place place;
+    struct buf bytes;
+    buf_init(&bytes, &r->env->mem);
+    enum status st = statemachine_config(&r->sm, &place, &bytes);
+    if (st == ST_OK) {
+        m->config_index = place.index;
+        st = confcode_read(buf_slice(&bytes), &m->config);
+    } else if (st == ST_NOENT) {
+        m->config_index = r->snap.last.config_index;
+        m->config = r->snap.last.config;
+        st = ST_OK;
+    }
+    buf_release(&bytes);
+    return st;
+}
+
+/* Whether so much was applied since the latest mark. */
+static bool is_much(const struct replica *r, uint64_t since, uint64_t parts)
+{
+    const struct replica_snap *s = &r->snap;
+    return r->sm.committed.place.index - since >= (r->o.log_entries + parts - 1) / parts ||
+           s->bytes >= r->o.log_bytes / parts;
+}
+
+/* At half of what may be there: then the database has time to flush by itself. */
+static void mark_take(struct replica *r)
+{
+    struct replica_snap *s = &r->snap;
+    uint64_t applied = r->sm.committed.place.index;
+    bool fresh = applied > s->last.place.index && r->sm.applied.place.index == applied;
+    if (!fresh || (!s->wanted && !is_much(r, s->last.place.index, 2))) {
+        return;
+    }
+    s->next.place = r->sm.committed.place;
+    if (config_find(r, &s->next) == ST_OK && s->next.config.count > 0) {
+        s->state = SNAP_WAITS;
+        s->bytes = 0;
+    }
+}
+
+static void flush_ask(struct replica *r)
+{
+    struct replica_snap *s = &r->snap;
+    env_mutex_lock(r->env, &r->mutex);
+    if (s->flush_to == 0) {
+        ENV_PROBE(r->env, "replica: the database is flushed for the log");
+        s->flush_to = s->next.place.index;
+        env_cond_signal(r->env, &s->cond);
+    }
+    env_mutex_unlock(r->env, &r->mutex);
+}
+
+/* The database holds the mark. Of what the log gives up with it the core need not know that it is
+ * still there for a while. */
+static void mark_ready(struct replica *r)
+{
+    struct replica_snap *s = &r->snap;
+    s->state = SNAP_READY;
+    s->wanted = false;
+    struct raft_event taken = {.type = RAFT_EV_SNAPSHOT_TAKEN, .place = s->next.place};
+    replica_step(r, &taken, NULL);
+    uint64_t index = r->o.no_tail ? s->next.place.index : s->last.place.index;
+    replica_step(r, &(struct raft_event){.type = RAFT_EV_COMPACTED, .index = index}, NULL);
+}
+
+static void mark_wait(struct replica *r)
+{
+    struct replica_snap *s = &r->snap;
+    uint64_t durable = 0;
+    enum status st = view_status(tkv_durable_tag(r->db, &durable));
+    CK(st == ST_OK);
+    if (durable >= s->next.place.index) {
+        mark_ready(r);
+    } else if (r->now >= s->retry_at && (s->wanted || is_much(r, s->next.place.index, 2))) {
+        flush_ask(r);
+    }
+}
+
+/* ---- the replica thread ---- */
+
+static void flush_news(struct replica *r)
+{
+    struct replica_snap *s = &r->snap;
+    env_mutex_lock(r->env, &r->mutex);
+    bool failed = s->flushed && s->flush_st != ST_OK;
+    s->flushed = false;
+    env_mutex_unlock(r->env, &r->mutex);
+    if (failed) {
+        ENV_PROBE(r->env, "replica: the database is flushed later");
+        s->retry_at = r->now + TRY_AGAIN_NS;
+    }
+}
+
+void replica_snap_turn(struct replica *r)
+{
+    if (r->halted) {
+        return;
+    }
+    flush_news(r);
+    if (r->snap.state == SNAP_IDLE) {
+        mark_take(r);
+    }
+    if (r->snap.state == SNAP_WAITS) {
+        mark_wait(r);
+    }
+}
+
+bool replica_snap_news(const struct replica *r)
+{
+    return r->snap.flushed && !r->halted;
+}
+
+void replica_snap_carry(struct replica *r, struct raftlog_write *w, struct raftlog_snapshot *s,
+                        char config[RAFTLOG_CONFIG_MAX])
+{
+    struct replica_snap *snap = &r->snap;
+    if (snap->state != SNAP_READY) {
+        return;
+    }
+    size_t size = confcode_write(&snap->next.config, config);
+    *s = (struct raftlog_snapshot){snap->next.place, slice_of(config, size), true};
+    w->snapshot = s;
+    w->compact = r->o.no_tail ? snap->next.place.index : snap->last.place.index;
+}
+
+void replica_snap_carried(struct replica *r)
+{
+    struct replica_snap *s = &r->snap;
+    CK(s->state == SNAP_READY);
+    s->last = s->next;
+    s->state = SNAP_IDLE;
+    s->compacted++;
+}
+
+/* ---- the thread that flushes ---- */
+
+static void flush_run(struct replica *r)
+{
+    struct replica_snap *s = &r->snap;
+    uint64_t to = s->flush_to;
+    env_mutex_unlock(r->env, &r->mutex);
+    enum status st = view_status(tkv_flush_to(r->db, to));
+    ENV_YIELD(r->env, "replica: between a flush and its news");
+    env_mutex_lock(r->env, &r->mutex);
+    s->flush_to = 0;
+    s->flush_st = st;
+    s->flushed = true;
+    env_cond_signal(r->env, &r->work);
+}
+
+static void snap_main(void *arg)
+{
+    struct replica *r = arg;
+    env_mutex_lock(r->env, &r->mutex);
+    while (!r->quit_disk) {
+        if (r->snap.flush_to != 0) {
+            flush_run(r);
+        } else {
+            (void)env_cond_wait(r->env, &r->snap.cond, &r->mutex, ENV_NEVER); /* the loop decides */
+        }
+    }
+    env_mutex_unlock(r->env, &r->mutex);
+}
+
+enum status replica_snap_start(struct replica *r)
+{
+    return env_thread_start(r->env, &r->snap.thread, "raftsnap", snap_main, r);
+}
+
+void replica_snap_stop(struct replica *r)
+{
+    env_mutex_lock(r->env, &r->mutex);
+    env_cond_signal(r->env, &r->snap.cond);
+    env_mutex_unlock(r->env, &r->mutex);
+    env_thread_join(r->env, &r->snap.thread);
+    r->snap.flushed = false;
+}
