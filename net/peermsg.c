@@ -96,6 +96,7 @@ static const struct pb_field peermsg_hello_fields[] = {
     PB_FIELD(struct peermsg_hello, 4, address, STRING),
     PB_FIELD(struct peermsg_hello, 5, peer_address, STRING),
     PB_FIELD(struct peermsg_hello, 6, life, FIXED64),
+    PB_FIELD(struct peermsg_hello, 7, disk, FIXED64),
 };
 static const struct pb_table peermsg_hello_table =
     PB_TABLE("PeerHello", struct peermsg_hello, peermsg_hello_fields);

@@ -155,6 +155,7 @@ struct peermsg_hello {
     struct slice address;
     struct slice peer_address;
     uint64_t life;
+    uint64_t disk;
 };
 
 struct peermsg_hello_reply {

@@ -4,6 +4,8 @@
 #include "base/ck.h"
 #include "env/note.h"
 #include "node/dbtool.h"
+#include "node/member.h"
+#include "node/roster.h"
 #include "node/server.h"
 
 #include <inttypes.h>
@@ -33,6 +35,10 @@ static enum status db_open(struct env *env, const struct nodeopt *opt, struct tk
 {
     struct tkv_options o;
     struct tkv_error error = {.text = ""};
+    if (roster_is(env, opt->data)) {
+        err_set(err, "%.200s holds the data of a member of a group: --id is missing", opt->data);
+        return ST_EXIST;
+    }
     tkv_options_init(&o);
     o.env = env;
     o.verify = opt->verify != 0;
@@ -63,15 +69,34 @@ static void say_recovered(struct env *env, const struct nodeopt *opt, struct tkv
     env_note(env, &(struct env_note){.kind = NOTE_RECOVERED, .a = s.sequence});
 }
 
+/* A member of a group, and its clients. */
+static enum status member_serve(struct env *env, struct nodeopt *opt, struct err *err)
+{
+    struct member *m;
+    struct core *core = NULL;
+    enum status st = member_open(env, opt, &m, err);
+    if (st != ST_OK) {
+        return st;
+    }
+    st = core_new(env, NULL, member_replica(m), opt, &core);
+    st = st == ST_OK ? member_start(m, err) : err_status(err, st, "cannot start");
+    if (st == ST_OK) {
+        st = server_run(env, core, opt, err);
+    }
+    member_stop(m);
+    core_free(core);
+    enum status closed = member_close(m);
+    if (st == ST_OK && closed != ST_OK) {
+        st = err_status(err, closed, "closing the database");
+    }
+    return st;
+}
+
 /* Opens, serves, closes. */
 static enum status serve(struct env *env, struct nodeopt *opt, struct err *err)
 {
     struct tkv *db;
     struct core *core = NULL;
-    if (opt->id != 0) {
-        err_set(err, "--id: a replicated node cannot be served yet");
-        return ST_UNSUPPORTED;
-    }
     enum status st = db_open(env, opt, &db, err);
     if (st != ST_OK) {
         return st;
@@ -99,7 +124,8 @@ static int serve_main(struct env *env, int argc, char **argv)
         say(env, true, "tinykv: %s (see tinykv --help)", err.text);
         return EXIT_USAGE;
     }
-    if (serve(env, &opt, &err) != ST_OK) {
+    enum status st = opt.id != 0 ? member_serve(env, &opt, &err) : serve(env, &opt, &err);
+    if (st != ST_OK) {
         say(env, true, "tinykv: %s", err.text);
         return EXIT_FAILED;
     }

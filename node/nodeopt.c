@@ -295,6 +295,7 @@ static enum status member_check(struct nodeopt *o, struct err *err)
         return ST_INVAL;
     }
     o->cluster = o->cluster != NULL ? o->cluster : "tinykv";
+    o->peer_address = own != NULL ? *own : o->peer_listen;
     o->peer_listen = o->peer_listen.family == 0 && own != NULL ? *own : o->peer_listen;
     return ST_OK;
 }

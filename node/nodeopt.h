@@ -38,9 +38,11 @@ struct nodeopt {
     uint64_t request_ms; /* with a group: until TRYAGAIN or UNKNOWN */
     uint64_t cursors;    /* SCAN cursors that are remembered */
     /* a member of a group; docs/node.md says which of these go together */
-    uint64_t id;                 /* 0: the node is not replicated */
-    struct peerlist peers;       /* the founders; with `join`: whom to call */
-    struct env_addr peer_listen; /* family 0: the node has no listener for other nodes */
+    uint64_t id;                  /* 0: the node is not replicated */
+    struct peerlist peers;        /* the founders; with `join`: whom to call */
+    struct env_addr peer_listen;  /* family 0: the node has no listener for other nodes */
+    struct env_addr peer_address; /* where other nodes reach it: its entry in `peers`, else
+                                     peer_listen */
     uint64_t join;
     const char *cluster;
     uint64_t election_ms;

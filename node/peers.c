@@ -215,10 +215,17 @@ static void removed_end(struct peers *p, struct peers_slot *s)
     }
 }
 
-/* What is due of each node; the ids of those that are to be told, in `lost`. */
-static size_t slots_run(struct peers *p, uint64_t *lost)
+/* What is to be told when the lock is not held: ids of nodes. */
+struct told {
+    size_t lost_count;
+    size_t admitted_count;
+    uint64_t lost[PEERS_MAX];
+    uint64_t admitted[PEERS_MAX];
+};
+
+/* What is due of each node. */
+static void slots_run(struct peers *p, struct told *t)
 {
-    size_t count = 0;
     for (size_t i = 0; i < p->count; i++) {
         struct peers_slot *s = p->slots[i];
         if (s->removed) {
@@ -227,10 +234,23 @@ static size_t slots_run(struct peers *p, uint64_t *lost)
         peers_dial_tick(p, s);
         if (s->lost) {
             s->lost = false;
-            lost[count++] = s->id;
+            t->lost[t->lost_count++] = s->id;
+        }
+        if (s->admitted) {
+            s->admitted = false;
+            t->admitted[t->admitted_count++] = s->id;
         }
     }
-    return count;
+}
+
+static void tell(struct peers *p, const struct told *t)
+{
+    for (size_t i = 0; i < t->admitted_count && p->o.admitted != NULL; i++) {
+        p->o.admitted(p->o.arg, t->admitted[i]);
+    }
+    for (size_t i = 0; i < t->lost_count && p->o.lost != NULL; i++) {
+        p->o.lost(p->o.arg, t->lost[i]);
+    }
 }
 
 static void links_run(struct peers *p, bool resume)
@@ -254,20 +274,21 @@ static void links_run(struct peers *p, bool resume)
 /* Everything but events. False: the end. */
 static bool turn_begin(struct peers *p)
 {
-    uint64_t lost[PEERS_MAX];
+    struct told told;
+    told.lost_count = told.admitted_count = 0;
     p->now_ns = env_clock_mono(p->env);
     peers_lock(p);
     bool on = !p->stopping;
     bool resume = p->resume;
     p->resume = false;
-    size_t count = on ? slots_run(p, lost) : 0;
+    if (on) {
+        slots_run(p, &told);
+    }
     peers_unlock(p);
     if (!on) {
         return false;
     }
-    for (size_t i = 0; i < count && p->o.lost != NULL; i++) {
-        p->o.lost(p->o.arg, lost[i]);
-    }
+    tell(p, &told);
     links_run(p, resume);
     if (p->now_ns >= p->accept_ns) {
         peers_take_accept(p);

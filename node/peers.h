@@ -50,6 +50,15 @@ struct peers_caller {
     struct slice rest;
 };
 
+/* A node that says HELLO, and may be refused. */
+struct peers_visitor {
+    uint64_t id;
+    uint64_t incarnation;
+    uint64_t disk;        /* 0: not said */
+    struct env_addr addr; /* where it says that it is reached; family 0: nothing of use */
+    bool bulk;            /* the connection is for snapshots */
+};
+
 /* What is zero takes the default in brackets. */
 struct peers_options {
     struct env *env; /* borrowed */
@@ -58,6 +67,7 @@ struct peers_options {
     uint64_t self;
     uint64_t incarnation;
     uint64_t life;             /* drawn at the start of this process */
+    uint64_t disk;             /* drawn when this node's data were made */
     struct env_addr listen;    /* for other nodes */
     struct env_addr advertise; /* where they reach it; family 0: `listen`, as bound */
     const char *clients;       /* where it takes clients, for the others to know; NULL: none.
@@ -76,8 +86,11 @@ struct peers_options {
     enum status (*deliver)(void *arg, const struct peerwire_in *in);
     /* Something that was sent to this node is probably lost. May be NULL. */
     void (*lost)(void *arg, uint64_t id);
-    /* Whether this node may talk to us; NULL: all but those that were removed. */
-    enum peermsg_refusal (*admit)(void *arg, uint64_t id, uint64_t incarnation);
+    /* Whether this node may talk to us: *refusal, which is NONE before. A failure: nobody knows,
+     * the connection is closed and the node tries again. NULL: all but those that were removed. */
+    enum status (*admit)(void *arg, const struct peers_visitor *v, enum peermsg_refusal *refusal);
+    /* That node has admitted us. Said with each of its answers to HELLO. May be NULL. */
+    void (*admitted)(void *arg, uint64_t id);
     /* A connection for snapshots; NULL: there are none. */
     void (*bulk)(void *arg, const struct peers_caller *caller);
 };

@@ -127,7 +127,8 @@ static enum status refused(struct peers *p, struct peers_link *l, int32_t refusa
                                         "another version of the protocol",
                                         "another cluster",
                                         "another node",
-                                        "our disk is not the one it knows",
+                                        ("our disk is not the one it knows: a wiped node has to be "
+                                         "removed, and added again with --join"),
                                         "we were removed"};
     char text[ADDR_TEXT_MAX];
     bool known = refusal > 0 && (size_t)refusal < sizeof texts / sizeof *texts;
@@ -173,6 +174,7 @@ static enum status reply_take(struct peers *p, struct peers_link *l, const struc
         l->slot->stats.rtt_ns = p->now_ns - l->said_ns;
     }
     l->life = m->hello_reply.life;
+    l->slot->admitted = true;
     return l->state == LINK_GREETING ? up(p, l) : ST_OK;
 }
 

@@ -63,6 +63,7 @@ struct peers_slot {
     bool told;            /* by peers_set, not by the node itself */
     bool removed;
     bool lost;              /* to be told */
+    bool admitted;          /* the same */
     bool dirty;             /* has frames that peers_flush is to send */
     struct peers_link *out; /* NULL: waits until next_ns */
     struct peers_link *in;

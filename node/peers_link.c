@@ -92,6 +92,7 @@ enum status peers_link_hello(struct peers *p, struct peers_link *l, uint64_t to)
         .address = slice_text(p->o.clients != NULL ? p->o.clients : ""),
         .peer_address = slice_text(addr_format(&p->o.advertise, text)),
         .life = p->o.life,
+        .disk = p->o.disk,
     };
     return frame_append_peer(&l->filling, &peermsg_table, &m, p->hardware);
 }

@@ -101,7 +101,7 @@ void peers_take_accept(struct peers *p)
 
 /* ---- the handshake ---- */
 
-static enum peermsg_refusal judge(struct peers *p, const struct peermsg *m)
+static enum peermsg_refusal first_judge(struct peers *p, const struct peermsg *m)
 {
     if (m->hello.version_least > PEERMSG_VERSION || m->hello.version < PEERMSG_VERSION) {
         return PEERMSG_REFUSAL_VERSION;
@@ -116,37 +116,50 @@ static enum peermsg_refusal judge(struct peers *p, const struct peermsg *m)
     struct peers_slot *s = peers_slot(p, m->from_node);
     bool removed = s != NULL && s->removed;
     peers_unlock(p);
-    if (removed) {
-        return PEERMSG_REFUSAL_REMOVED;
-    }
-    return p->o.admit != NULL ? p->o.admit(p->o.arg, m->from_node, m->incarnation)
-                              : PEERMSG_REFUSAL_NONE;
+    return removed ? PEERMSG_REFUSAL_REMOVED : PEERMSG_REFUSAL_NONE;
 }
 
-/* Where a node that nobody told us of is reached: what it says; its port, at the host that it
- * called from, when it does not know its host. */
-static void address_learn(struct peers_slot *s, const struct peers_link *l, const struct peermsg *m)
+/* Whether to let it in. A failure: nobody knows. */
+static enum status judge(struct peers *p, const struct peermsg *m, const struct env_addr *addr,
+                         enum peermsg_refusal *refusal)
+{
+    *refusal = first_judge(p, m);
+    if (*refusal != PEERMSG_REFUSAL_NONE || p->o.admit == NULL) {
+        return ST_OK;
+    }
+    struct peers_visitor v = {.id = m->from_node,
+                              .incarnation = m->incarnation,
+                              .disk = m->hello.disk,
+                              .addr = *addr,
+                              .bulk = m->hello.channel != PEERMSG_CHANNEL_CONTROL};
+    return p->o.admit(p->o.arg, &v, refusal);
+}
+
+/* Where it is reached: what it says; its port, at the host that it called from, when it does not
+ * know its host. Family 0: what it says is of no use. */
+static struct env_addr address_of(const struct peers_link *l, const struct peermsg *m)
 {
     char text[ADDR_TEXT_MAX];
     struct env_addr addr;
     static const uint8_t nowhere[16];
+    static const struct env_addr none;
     size_t size = m->hello.peer_address.size;
-    if (s->told || size >= sizeof text) {
-        return;
+    if (size >= sizeof text) {
+        return none;
     }
     if (size > 0) {
         memcpy(text, m->hello.peer_address.data, size);
     }
     text[size] = '\0';
     if (addr_parse(text, &addr, NULL) != ST_OK || addr.port == 0) {
-        return;
+        return none;
     }
     if (memcmp(addr.ip, nowhere, sizeof nowhere) == 0) {
         uint16_t port = addr.port;
         addr = l->far;
         addr.port = port;
     }
-    s->addr = addr;
+    return addr;
 }
 
 /* Says no, and waits for the other side to close. */
@@ -157,7 +170,7 @@ static enum status refuse(struct peers *p, struct peers_link *l, const struct pe
                                         "another version of the protocol",
                                         "it belongs to another cluster",
                                         "it wants another node",
-                                        "its disk is not the one we know",
+                                        "its disk is not the one we know (was it wiped?)",
                                         "it was removed"};
     char text[ADDR_TEXT_MAX];
     ENV_PROBE(p->env, "peers: a handshake is refused");
@@ -204,8 +217,14 @@ static enum status greeted(struct peers *p, struct peers_link *l, const struct p
         l->why = "no HELLO";
         return ST_CORRUPT;
     }
-    enum peermsg_refusal refusal = judge(p, m);
+    enum peermsg_refusal refusal;
+    struct env_addr addr = address_of(l, m);
+    enum status st = judge(p, m, &addr, &refusal);
     l->probe = m->probe;
+    if (st != ST_OK) {
+        l->why = "whether to admit it is not known";
+        return ST_STOPPED;
+    }
     if (refusal != PEERMSG_REFUSAL_NONE) {
         return refuse(p, l, m, refusal);
     }
@@ -215,7 +234,7 @@ static enum status greeted(struct peers *p, struct peers_link *l, const struct p
     peers_lock(p);
     struct peers_slot *s = peers_slot_make(p, m->from_node);
     if (s != NULL) {
-        address_learn(s, l, m);
+        s->addr = s->told || addr.family == 0 ? s->addr : addr;
         l->slot = s;
         s->links++;
     }

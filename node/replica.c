@@ -182,6 +182,7 @@ static enum status parts_open(struct replica *r, struct err *err)
         return st;
     }
     const struct raftlog_start *s = raftlog_start(r->log);
+    r->identity = s->identity;
     st = db_open(r, err);
     if (st == ST_OK) {
         st = statemachine_open(&r->sm, r->env, r->db, err);
@@ -758,6 +759,11 @@ enum status replica_failed(struct replica *r)
     struct replica_status s;
     replica_status(r, &s);
     return s.failed;
+}
+
+const struct raftlog_identity *replica_identity(const struct replica *r)
+{
+    return &r->identity;
 }
 
 struct statemachine *replica_machine(struct replica *r)

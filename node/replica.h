@@ -128,6 +128,9 @@ NODISCARD enum status replica_create(struct env *env, const struct replica_optio
 NODISCARD enum status replica_open(struct env *env, const struct replica_options *o,
                                    struct replica **replica, struct err *err);
 
+/* Whose log it is. */
+const struct raftlog_identity *replica_identity(const struct replica *r);
+
 /* Starts its threads; the rest of the log is applied by them. */
 NODISCARD enum status replica_start(struct replica *r);
 

@@ -103,6 +103,7 @@ struct replica {
     struct raft *core;
     struct statemachine sm;
     uint64_t life;
+    struct raftlog_identity identity;
 
     struct env_thread thread;
     struct env_thread writer;

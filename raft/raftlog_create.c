@@ -3,20 +3,7 @@
 
 #include "base/ck.h"
 #include "env/fullio.h"
-
-/* Makes the directory, and its name durable in the one above it. */
-static enum status dir_make(struct env *env, const char *dir)
-{
-    char above[ENV_PATH_MAX] = ".";
-    const char *slash = strrchr(dir, '/');
-    size_t size = slash != NULL ? (size_t)(slash - dir) : 0;
-    if (slash != NULL) {
-        memcpy(above, size > 0 ? dir : "/", size > 0 ? size : 1);
-        above[size > 0 ? size : 1] = '\0';
-    }
-    enum status st = env_dir_make(env, dir);
-    return st == ST_OK || st == ST_EXIST ? env_dir_sync(env, above) : st;
-}
+#include "env/newdir.h"
 
 /* Writes raft.id under another name, and renames it: from then on there is a log. */
 static enum status owner_write(struct env *env, const char *dir,
@@ -107,7 +94,7 @@ enum status raftlog_create(struct env *env, const char *dir, const struct raftlo
         err_set(err, "the log's options or its path are out of range");
         return ST_INVAL;
     }
-    enum status st = dir_make(env, dir);
+    enum status st = newdir_make(env, dir);
     if (st != ST_OK) {
         return err_status(err, st, dir);
     }

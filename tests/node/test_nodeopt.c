@@ -42,6 +42,7 @@ static void nodeopt__a_founder(void)
     EXPECT(parse(&o, "--id=2 --peer-listen=:9 --cluster=x --election=50 --heartbeat=25 " THREE,
                  &err) == ST_OK);
     EXPECT(o.peer_listen.port == 9 && o.peer_listen.ip[0] == 0);
+    EXPECT(o.peer_address.port == 71 && o.peer_address.ip[3] == 2);
     EXPECT(strcmp(o.cluster, "x") == 0);
     EXPECT(o.election_ms == 50 && o.heartbeat_ms == 25);
 }

@@ -1,0 +1,149 @@
+/* test_member.c - members of a group over the simulated network: they elect, replicate, survive
+ * deaths, power loss and partitions; a node that lost its disk is refused. See memberlab.h for what
+ * is checked. */
+#include "tests/node/memberlab.h"
+
+#include "tests/tap.h"
+
+#include <stdlib.h>
+
+static struct memberlab lab;
+static uint64_t more; /* seeds, from the command line */
+
+static bool fine(uint64_t seed, uint32_t count, void (*story)(struct memberlab *lab))
+{
+    memberlab_run(&lab, seed, count, story);
+    if (lab.wrong[0] != '\0') {
+        printf("# seed %d: %s\n", (int)seed, lab.wrong);
+    }
+    return lab.wrong[0] == '\0';
+}
+
+static void all_up(struct memberlab *l)
+{
+    for (uint32_t i = 1; i <= l->count; i++) {
+        memberlab_up(l, i);
+    }
+}
+
+static void story_plain(struct memberlab *l)
+{
+    all_up(l);
+    memberlab_writes(l, 60);
+}
+
+static void member__a_group_of_one_serves(void)
+{
+    EXPECT(fine(1, 1, story_plain));
+}
+
+static void member__three_replicate_what_any_is_asked(void)
+{
+    EXPECT(fine(1, 3, story_plain));
+    EXPECT(lab.node[1].done > 10 && lab.node[2].done > 10 && lab.node[3].done > 10);
+}
+
+static void story_misfortune(struct memberlab *l)
+{
+    all_up(l);
+    memberlab_writes(l, 10);
+    uint64_t one = 1 + l->plan.seed % l->count;
+    memberlab_kill(l, one);
+    memberlab_writes(l, 10); /* the others go on */
+    memberlab_up(l, one);
+    memberlab_writes(l, 10);
+    for (uint32_t i = 1; i <= l->count; i++) {
+        memberlab_power(l, i);
+    }
+    all_up(l);
+    memberlab_writes(l, 10);
+    struct memberlab_node *leader = memberlab_leader(l);
+    for (uint32_t i = 1; leader != NULL && i <= l->count; i++) {
+        if (i != leader->id) {
+            memberlab_cut(l, leader->id, i);
+        }
+    }
+    memberlab_writes(l, 10); /* the others elect one of them */
+    memberlab_heal(l);
+    memberlab_writes(l, 10);
+    memberlab_power(l, one);
+    memberlab_pass(l, l->plan.seed % 3 * MEMBERLAB_SECOND);
+    memberlab_up(l, one);
+    memberlab_writes(l, 10);
+}
+
+static void member__groups_survive(void)
+{
+    for (uint64_t seed = 0; seed < 12 + more; seed++) {
+        if (!fine(seed, seed % 4 == 0 ? 5 : 3, story_misfortune)) {
+            EXPECT(!"a group that survives");
+            break;
+        }
+    }
+}
+
+/* Node 2 loses its disk while node 3 is away: node 1 alone must not get anything done with it, for
+ * what 2 promised is gone. */
+static void story_wiped(struct memberlab *l)
+{
+    all_up(l);
+    memberlab_writes(l, 20);
+    memberlab_kill(l, 3);
+    memberlab_writes(l, 20);
+    memberlab_kill(l, 1);
+    memberlab_wipe(l, 2);
+    uint64_t done = l->done;
+    memberlab_up(l, 2);
+    memberlab_up(l, 3); /* it lacks what 1 and 2 did, and must not lead 2 */
+    memberlab_pass(l, 10 * MEMBERLAB_SECOND);
+    if (l->done != done || l->refused == 0) {
+        memberlab_wrong(l, "a wiped node takes part");
+    }
+    memberlab_up(l, 1);
+    memberlab_writes(l, 20);
+    l->node[2].may_fail = true;
+    memberlab_kill(l, 2); /* it holds what leaders sent it, and nothing that it may say */
+}
+
+static void member__a_wiped_founder_is_refused(void)
+{
+    for (uint64_t seed = 0; seed < 4 + more; seed++) {
+        EXPECT(fine(seed, 3, story_wiped));
+    }
+}
+
+/* Before all founders have met it a founder is silent: then one that is wiped at once, and one that
+ * was never there, cannot found the group a second time. */
+static void story_founding(struct memberlab *l)
+{
+    memberlab_up(l, 1);
+    memberlab_up(l, 2);
+    memberlab_pass(l, 10 * MEMBERLAB_SECOND);
+    if (l->done != 0) {
+        memberlab_wrong(l, "a group that was not founded serves");
+    }
+    memberlab_up(l, 3);
+    memberlab_writes(l, 20);
+    memberlab_kill(l, 3); /* once is enough */
+    memberlab_power(l, 1);
+    memberlab_up(l, 1);
+    memberlab_writes(l, 20);
+    memberlab_up(l, 3);
+}
+
+static void member__all_founders_have_to_meet_once(void)
+{
+    for (uint64_t seed = 0; seed < 4 + more; seed++) {
+        EXPECT(fine(seed, 3, story_founding));
+    }
+}
+
+TAP_MAIN({
+    const char *text = getenv("MEMBER_SEEDS"); /* so many more of each */
+    more = text != NULL ? strtoull(text, NULL, 10) : 0;
+    RUN(member__a_group_of_one_serves);
+    RUN(member__three_replicate_what_any_is_asked);
+    RUN(member__groups_survive);
+    RUN(member__a_wiped_founder_is_refused);
+    RUN(member__all_founders_have_to_meet_once);
+})
