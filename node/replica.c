@@ -35,6 +35,10 @@ static void defaults(struct replica_options *o)
     o->log.cache_bytes = o->log.cache_bytes != 0 ? o->log.cache_bytes : warm + (8u << 20);
 }
 
+/* What all founders begin behind; who is let in begins with nothing, and so is sent a snapshot,
+ * without which it would never learn of founders that no entry names (raft.h). */
+static const struct raft_place founding = {1, 1};
+
 enum status replica_create(struct env *env, const struct replica_options *o,
                            const struct raftlog_identity *identity,
                            const struct raft_config *config, struct err *err)
@@ -47,6 +51,9 @@ enum status replica_create(struct env *env, const struct replica_options *o,
         return err_status(err, st, "path of the log");
     }
     struct raftlog_snapshot first = {.config = slice_of(bytes, confcode_write(config, bytes))};
+    if (config->count > 0) {
+        first.place = founding;
+    }
     return raftlog_create(env, log, &o->log, identity, &first, err);
 }
 
@@ -79,6 +86,15 @@ static enum status configs_find(const struct raftlog_start *s, struct found *f, 
                  : found_take(f, s->configs[i].data, s->configs[i].place.index);
     }
     return st == ST_OK ? st : err_status(err, st, "reading the group's configuration");
+}
+
+/* Nothing was applied since the group was founded, or nothing that power loss left. */
+static void founded(struct replica *r, const struct raftlog_start *s)
+{
+    const struct raft_place *first = &s->snapshot.place;
+    if (r->sm.applied.place.index == 0 && first->index == founding.index) {
+        statemachine_found(&r->sm, *first);
+    }
 }
 
 static enum status places_check(const struct replica *r, const struct raftlog_start *s,
@@ -137,6 +153,9 @@ static enum status core_start(struct replica *r, const struct raftlog_start *s,
         start.before = &f->before;
         start.before_index = f->before_index;
     }
+    if (start.hard.term < s->base.term) { /* it was founded, and that is all */
+        start.hard = (struct raft_hard){.term = s->base.term};
+    }
     r->now = env_clock_mono(r->env);
     r->apply_to = start.applied + 1;
     struct raft_event e = {.type = RAFT_EV_START, .now = r->now, .start = &start};
@@ -188,6 +207,7 @@ static enum status parts_open(struct replica *r, struct err *err)
         st = statemachine_open(&r->sm, r->env, r->db, err);
     }
     if (st == ST_OK) {
+        founded(r, s);
         st = places_check(r, s, err);
     }
     if (st == ST_OK) {

@@ -102,6 +102,12 @@ enum status statemachine_open(struct statemachine *sm, struct env *env, struct t
     return st;
 }
 
+void statemachine_found(struct statemachine *sm, struct raft_place place)
+{
+    CK(sm->applied.place.index == 0);
+    sm->applied.place = sm->committed.place = place;
+}
+
 void statemachine_release(struct statemachine *sm)
 {
     if (sm->env == NULL) {

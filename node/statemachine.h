@@ -78,6 +78,9 @@ struct statemachine_sink {
 NODISCARD enum status statemachine_open(struct statemachine *sm, struct env *env, struct tkv *db,
                                         struct err *err);
 
+/* An empty one stands behind that place: where its group's log begins. */
+void statemachine_found(struct statemachine *sm, struct raft_place place);
+
 /* Safe on a zeroed struct; what was not committed is lost. */
 void statemachine_release(struct statemachine *sm);
 
