@@ -206,7 +206,7 @@ static void refuse(struct clientlab *lab, struct line *l, struct pbmsg_response 
     r->retry_ms = (uint32_t)prng_below(&lab->prng, 30);
     if (leader && prng_below(&lab->prng, 3) > 0) {
         struct env_addr a =
-            clientlab_address(lab->nodes[1 + prng_below(&lab->prng, CLIENTLAB_NODES)].host);
+            clientlab_address(lab->nodes[1 + prng_below(&lab->prng, lab->node_count)].host);
         (void)snprintf(text, sizeof text, "%u.%u.%u.%u:%u", a.ip[0], a.ip[1], a.ip[2], a.ip[3],
                        a.port);
         r->has_leader = true;
@@ -340,7 +340,7 @@ static void late_run(struct node *n)
 
 /* ---- processes ---- */
 
-static int node_main(struct env *env, int argc, char **argv)
+static int stand_in(struct env *env, int argc, char **argv)
 {
     (void)argc;
     (void)argv;
@@ -349,7 +349,6 @@ static int node_main(struct env *env, int argc, char **argv)
     struct node *n = mem_zalloc(&env->mem, sizeof *n);
     struct env_event events[8];
     CK(n != NULL);
-    own->proc = proc_of(env);
     n->own = own;
     n->env = env;
     n->serial = env_random_u64(env) & UINT32_MAX; /* not that of an earlier life */
@@ -373,8 +372,16 @@ static int node_main(struct env *env, int argc, char **argv)
         }
         late_run(n);
     }
-    own->proc = NULL;
     return 0; /* the world takes everything back */
+}
+
+static void node_start(struct clientlab_node *n)
+{
+    struct clientlab *lab = n->lab;
+    lab->t.running++;
+    n->proc = lab->program != NULL
+                  ? proc_start(n->host, "node", lab->program, lab->argc, lab->argv[n->id], n)
+                  : proc_start(n->host, "node", stand_in, 0, NULL, n);
 }
 
 static int client_main(struct env *env, int argc, char **argv)
@@ -384,6 +391,11 @@ static int client_main(struct env *env, int argc, char **argv)
     struct clientlab *lab = proc_of(env)->user;
     int code = lab->client(lab, env);
     lab->over = true;
+    for (uint32_t id = 1; id <= lab->node_count; id++) {
+        if (lab->nodes[id].proc != NULL && lab->program != NULL) {
+            proc_request_stop(lab->nodes[id].proc);
+        }
+    }
     return code;
 }
 
@@ -393,17 +405,17 @@ static void killer(void *arg)
     struct sched *s = &lab->t.world.sched;
     while (!lab->over) {
         task_sleep_until(s, s->now + prng_below(&lab->prng, 1500 * CLIENTLAB_MS));
-        struct clientlab_node *n = &lab->nodes[1 + prng_below(&lab->prng, CLIENTLAB_NODES)];
+        struct clientlab_node *n = &lab->nodes[1 + prng_below(&lab->prng, lab->node_count)];
         if (lab->over || lab->calm || n->proc == NULL) {
             continue;
         }
-        struct proc *p = n->proc;
-        n->proc = NULL;
         lab->t.running++; /* it comes back */
-        proc_kill(p);
+        proc_kill(n->proc);
         task_sleep_until(s, s->now + prng_below(&lab->prng, 800 * CLIENTLAB_MS));
         lab->t.running--;
-        (void)simtest_start(&lab->t, n->host, "node", node_main, n);
+        if (!lab->over) {
+            node_start(n);
+        }
     }
 }
 
@@ -413,6 +425,8 @@ static void ended(void *arg, struct proc *p)
     struct clientlab *lab = (struct clientlab *)(void *)t; /* its first member */
     if (p->host == lab->client_host) {
         proc_leaks(p, lab->leaks, sizeof lab->leaks);
+    } else {
+        ((struct clientlab_node *)p->user)->proc = NULL;
     }
     if (--t->running == 0) {
         world_stop(&t->world);
@@ -434,13 +448,13 @@ struct env_addr clientlab_address(const struct host *h)
 void clientlab_options(struct clientlab *lab, struct client_options *o, struct env_addr *addrs)
 {
     client_options_init(o);
-    for (uint32_t i = 0; i < CLIENTLAB_NODES; i++) {
+    for (uint32_t i = 0; i < lab->node_count; i++) {
         addrs[i] = clientlab_address(lab->nodes[i + 1].host);
     }
-    addrs[CLIENTLAB_NODES] = addrs[0];
-    addrs[CLIENTLAB_NODES].port++;
+    addrs[lab->node_count] = addrs[0];
+    addrs[lab->node_count].port++;
     o->nodes = addrs;
-    o->node_count = CLIENTLAB_NODES + 1;
+    o->node_count = lab->node_count + 1;
 }
 
 void clientlab_open(struct clientlab *lab, uint64_t seed)
@@ -449,7 +463,23 @@ void clientlab_open(struct clientlab *lab, uint64_t seed)
     plan_init(&lab->t.plan, simmem(), seed);
     lab->prng.state = seed;
     lab->weight[MOOD_SERVE] = 100;
+    lab->node_count = CLIENTLAB_NODES;
     list_init(&lab->tasks);
+}
+
+void clientlab_draw(struct clientlab *lab)
+{
+    struct plan drawn;
+    plan_init(&drawn, simmem(), lab->t.plan.seed);
+    plan_draw(&drawn);
+    plan_draw_net(&drawn);
+    for (int k = 0; k < PLAN_KNOBS; k++) {
+        if (strncmp(plan_name((enum plan_knob)k), "net_", 4) == 0) {
+            lab->t.plan.value[k] = drawn.value[k];
+        }
+    }
+    lab->t.plan.value[PLAN_NET_FLIP] = 0; /* this protocol has TCP's checksum only */
+    plan_release(&drawn);
 }
 
 bool clientlab_run(struct clientlab *lab)
@@ -458,10 +488,10 @@ bool clientlab_run(struct clientlab *lab)
     lab->t.hooks.ended = ended;
     lab->client_host = lab->t.host;
     lab->t.world.faults = true;
-    for (uint32_t id = 1; id <= CLIENTLAB_NODES; id++) {
+    for (uint32_t id = 1; id <= lab->node_count; id++) {
         struct clientlab_node *n = &lab->nodes[id];
         *n = (struct clientlab_node){.lab = lab, .id = id, .host = world_host(&lab->t.world, NULL)};
-        (void)simtest_start(&lab->t, n->host, "node", node_main, n);
+        node_start(n);
     }
     (void)simtest_start(&lab->t, lab->client_host, "client", client_main, lab);
     if (lab->kills) {

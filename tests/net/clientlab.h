@@ -10,7 +10,7 @@
 #include "net/client.h"
 #include "tests/sim/simtest.h"
 
-#define CLIENTLAB_NODES    3
+#define CLIENTLAB_NODES    3 /* at most */
 #define CLIENTLAB_PORT     7000
 #define CLIENTLAB_CALLS    600
 #define CLIENTLAB_SESSIONS 64
@@ -37,6 +37,7 @@ enum clientlab_mood {
 };
 
 struct clientlab;
+struct clientload;
 
 struct clientlab_session {
     uint64_t floor;
@@ -70,6 +71,13 @@ struct clientlab {
     bool kills; /* nodes are killed and come back */
     bool over;  /* the client has ended: so do the nodes */
     int (*client)(struct clientlab *lab, struct env *env);
+    struct clientload *load; /* for it */
+    bool sessions_known;     /* the nodes have sessions */
+    uint32_t node_count;
+    /* Another program in the place of the stand-ins; they are told to stop when the client ends. */
+    proc_main_fn *program;
+    int argc;
+    char **argv[CLIENTLAB_NODES + 1];
     /* the state of the group */
     uint32_t counters[CLIENTLAB_CALLS];
     struct clientlab_session sessions[CLIENTLAB_SESSIONS + 1]; /* by id, from 1 */
@@ -93,10 +101,13 @@ void clientlab_close(struct clientlab *lab);
 /* Options with the addresses of the nodes, and one where nobody listens. */
 void clientlab_options(struct clientlab *lab, struct client_options *o, struct env_addr *addrs);
 
+/* Draws the knobs that concern the network, and leaves the disks alone. */
+void clientlab_draw(struct clientlab *lab);
+
 /* The address of a host. */
 struct env_addr clientlab_address(const struct host *h);
 
-/* "Key" of a counter, and back. */
+/* The key of a counter. */
 struct slice clientlab_key(uint32_t counter, char text[8]);
 
 #endif
