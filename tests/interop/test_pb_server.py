@@ -1,0 +1,199 @@
+#!/usr/bin/env python3
+"""The server's protobuf port, spoken to with protoc's classes and the runtime of python3-protobuf.
+
+    test_pb_server.py TINYKV SOURCE_DIR
+"""
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+
+SYSTEM_PYTHON = '/usr/bin/python3'  # Debian's packages are installed for this one
+
+try:
+    import google.protobuf  # noqa: F401
+    from google.protobuf.internal.decoder import _DecodeVarint32
+    from google.protobuf.internal.encoder import _VarintBytes
+except ImportError:
+    if os.access(SYSTEM_PYTHON, os.X_OK) and os.path.realpath(sys.executable) != \
+            os.path.realpath(SYSTEM_PYTHON):
+        os.execv(SYSTEM_PYTHON, [SYSTEM_PYTHON, *sys.argv])
+    print('ok 1 - protobuf # SKIP python3-protobuf is not installed\n1..1')
+    sys.exit(0)
+
+from tinykv_server import Client, Server, Tap, has  # noqa: E402
+
+PREAMBLE = b'\0TKVPB\1\n'
+
+
+def load(source):
+    with tempfile.TemporaryDirectory(prefix='tinykv-pb-') as folder:
+        path = os.path.join(source, 'net', 'tinykv.proto')
+        subprocess.run(['protoc', f'--python_out={folder}', '-I', os.path.dirname(path), path],
+                       check=True)
+        sys.path.insert(0, folder)
+        sys.dont_write_bytecode = True
+        import tinykv_pb2
+        sys.path.pop(0)
+    return tinykv_pb2
+
+
+class Link:
+    """A connection that speaks frames."""
+
+    def __init__(self, pb, port, preamble=PREAMBLE):
+        self.pb = pb
+        self.socket = socket.create_connection(('127.0.0.1', port), timeout=20)
+        self.socket.sendall(preamble)
+        self.bytes = b''
+        self.ids = 0
+
+    def read(self, size):
+        while len(self.bytes) < size:
+            got = self.socket.recv(65536)
+            if not got:
+                raise ConnectionError('closed')
+            self.bytes += got
+
+    def greeting(self):
+        self.read(8)
+        first, self.bytes = self.bytes[:8], self.bytes[8:]
+        return first
+
+    def send(self, request, pieces=None):
+        self.ids += 1
+        request.id = self.ids
+        body = request.SerializeToString()
+        frame = _VarintBytes(len(body)) + body
+        if pieces is None:
+            self.socket.sendall(frame)
+        else:
+            for at in range(0, len(frame), pieces):
+                self.socket.sendall(frame[at:at + pieces])
+        return self.ids
+
+    def receive(self):
+        while True:
+            try:
+                size, at = _DecodeVarint32(self.bytes, 0)
+                break
+            except IndexError:
+                self.read(len(self.bytes) + 1)
+        self.read(at + size)
+        response = self.pb.Response.FromString(self.bytes[at:at + size])
+        self.bytes = self.bytes[at + size:]
+        return response
+
+    def call(self, **fields):
+        self.send(self.pb.Request(**fields))
+        return self.receive()
+
+    def ended(self):
+        try:
+            self.read(len(self.bytes) + 1)
+        except ConnectionError:
+            return True
+        return False
+
+
+def operations(tap, pb, server):
+    link = Link(pb, server.port)
+    tap.check('both sides send the preamble', link.greeting() == PREAMBLE)
+    r = link.call(put=pb.Put(key=b'k', value=b'v'))
+    tap.check('put', r.id == 1 and r.code == pb.CODE_OK and r.put.done, r)
+    r = link.call(put=pb.Put(key=b'k', value=b'w', previous=True))
+    tap.check('previous', r.put.HasField('previous') and r.put.previous == b'v', r)
+    r = link.call(get=pb.Get(key=b'k'))
+    tap.check('get', r.WhichOneof('result') == 'get' and r.get.found and r.get.value == b'w', r)
+    r = link.call(get=pb.Get(key=b'none'))
+    tap.check('get of nothing', r.WhichOneof('result') == 'get' and not r.get.found, r)
+    r = link.call(cas=pb.Cas(key=b'k', value=b'x'))
+    tap.check('cas that expects nothing', r.code == pb.CODE_OK and not r.cas.done, r)
+    r = link.call(incr=pb.Incr(key=b'k', delta=1))
+    tap.check('incr of text', r.code == pb.CODE_NOT_INTEGER and r.message != '', r)
+    r = link.call(append=pb.Append(key=b'k', value=bytes(300000)))
+    tap.check('append', r.append.size == 300001, r.append.size)
+    r = link.call(get=pb.Get(key=b'k'))
+    tap.check('a large value', r.get.value == b'w' + bytes(300000))
+    r = link.call(delete=pb.Delete(key=b'k'))
+    tap.check('delete', r.delete.existed, r)
+    r = link.call(batch=pb.Batch(ops=[pb.Op(put=pb.Put(key=b'n', value=b'7')),
+                                      pb.Op(incr=pb.Incr(key=b'n', delta=-9)),
+                                      pb.Op(get=pb.Get(key=b'n'))]))
+    tap.check('batch', [x.WhichOneof('result') for x in r.batch.results] == ['put', 'incr', 'get']
+              and r.batch.results[1].incr.value == -2 and r.batch.results[2].get.value == b'-2', r)
+    r = link.call(ping=pb.Ping(payload=b'hello'))
+    tap.check('ping', r.ping.payload == b'hello', r)
+    r = link.call(status=pb.Status())
+    tap.check('what is not done is said', r.code in (pb.CODE_OK, pb.CODE_UNSUPPORTED), r)
+    resp = Client(server.port)
+    tap.check('RESP sees the same', resp.call('GET', 'n') == '-2')
+    resp.close()
+
+
+def pages(tap, pb, server):
+    link = Link(pb, server.port)
+    link.greeting()
+    keys = [b'p%03d' % i for i in range(100)]
+    for key in keys:
+        link.send(pb.Request(put=pb.Put(key=key, value=key)))
+    got = [link.receive() for _ in keys]
+    tap.check('a pipeline is answered', [r.id for r in got] == list(range(1, 101))
+              and all(r.put.done for r in got))
+    for reverse in False, True:
+        seen, rest = [], b''
+        while True:
+            r = link.call(scan=pb.Scan(start=b'p', end=b'q', limit=7, reverse=reverse,
+                                       continuation=rest))
+            seen += [(p.key, p.value) for p in r.scan.pairs]
+            rest = r.scan.continuation
+            if not rest:
+                break
+        want = [(k, k) for k in keys]
+        tap.check(f'pages, reverse {reverse}', seen == (want[::-1] if reverse else want), seen[:9])
+    link.send(pb.Request(get=pb.Get(key=b'p050')), pieces=1)
+    tap.check('in pieces of a byte', link.receive().get.value == b'p050')
+
+
+def refusals(tap, pb, server):
+    link = Link(pb, server.port)
+    link.greeting()
+    link.socket.sendall(b'\x03\x0a\xff\xff')
+    r = link.receive()
+    tap.check('bytes that are no message', r.id == 0 and r.code == pb.CODE_BAD_REQUEST, r)
+    tap.check('and the connection goes on', link.call(ping=pb.Ping()).code == pb.CODE_OK)
+    unknown = pb.Request(get=pb.Get(key=b'p001')).SerializeToString() + b'\x98\x3f\x01'
+    link.socket.sendall(_VarintBytes(len(unknown)) + unknown)
+    tap.check('unknown fields are skipped', link.receive().get.value == b'p001')
+    link.socket.sendall(b'\xff\xff\xff\xff\x0f')
+    r = link.receive()
+    tap.check('a length over the limit', r.id == 0 and r.code == pb.CODE_TOO_LARGE, r)
+    tap.check('and the connection ends', link.ended())
+    for name, preamble in (('another version', b'\0TKVPB\2\n'), ('a peer', b'\0TKVPR\1\n'),
+                           ('rubbish', b'\0TKVxx\1\n')):
+        link = Link(pb, server.port, preamble)
+        hello = link.greeting()
+        r = link.receive()
+        tap.check(f'{name} at the port', hello == PREAMBLE and r.code == pb.CODE_BAD_REQUEST
+                  and r.message != '' and link.ended(), r)
+
+
+def main():
+    tap = Tap()
+    if not has('protoc'):
+        tap.skip('protobuf', 'protoc is not installed')
+        tap.end()
+    pb = load(sys.argv[2])
+    server = Server().start()
+    try:
+        operations(tap, pb, server)
+        pages(tap, pb, server)
+        refusals(tap, pb, server)
+        tap.check('the server ends well', server.stop() == 0)
+    finally:
+        server.clean()
+    tap.end()
+
+
+main()
