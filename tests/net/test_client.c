@@ -5,14 +5,21 @@
 #include "tests/tap.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 
 #define MS     CLIENTLAB_MS
 #define SECOND (1000 * MS)
-#define SEEDS  200
+#define SEEDS  200 /* CLIENT_SEEDS=N: others */
 
 static struct clientlab lab;
 static struct clientload load;
 static struct clientload_tally tally;
+
+static uint64_t seeds(void)
+{
+    const char *text = getenv("CLIENT_SEEDS");
+    return text != NULL ? strtoull(text, NULL, 10) : SEEDS;
+}
 
 static void lab_start(uint64_t seed)
 {
@@ -53,7 +60,7 @@ static void test_client__says_what_became_of_it(void)
 {
     uint64_t resets = 0, repeats = 0, moods[MOODS] = {0};
     tally = (struct clientload_tally){.again = 0};
-    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+    for (uint64_t seed = 1; seed <= seeds(); seed++) {
         lab_start(seed);
         clientlab_draw(&lab);
         struct prng g = {seed};
