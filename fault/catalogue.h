@@ -2,7 +2,7 @@
  * PLAN_KNOB. Rows may be added anywhere; names never change their meaning.
  *
  * PLAN_KNOB(id, name, class, min, max, default, draw, on_ppm, doc)
- *   class  SIZE or FAULT; NODE_SIZE, STORE_FAULT …: of that world alone
+ *   class  SIZE or FAULT; STORE_FAULT …: of that world alone; NODE_…: of that of clusters, too
  *   draw   FIX | LIN(low, high) | LOG(low, high) | PICK(weights…) */
 
 /* clang-format off */
@@ -53,6 +53,16 @@ PLAN_KNOB(STORE_THREADS, "store_threads", STORE_SIZE, 1, 16, 2, LIN(1, 3), 10000
 PLAN_KNOB(STORE_TWIN, "store_twin", STORE_SIZE, 0, 1, 0, PICK(93, 7), 1000000, "1: one thread, no faults; the same operations with other options must answer alike (E12)")
 PLAN_KNOB(STORE_MEDIA, "store_media", STORE_SIZE, 0, 1, 0, PICK(85, 15), 1000000, "1: the seed draws media faults too")
 PLAN_KNOB(STORE_STALL_MS, "store_stall_ms", STORE_SIZE, 1, 100000000, 60000, FIX, 0, "virtual ms by which a write has to return when the disk is well (E27)")
+
+/* ---- a group of nodes (docs/group.md) ---- */
+PLAN_KNOB(GROUP_NODES, "group_nodes", GROUP_SIZE, 1, 7, 3, PICK(1, 3, 3, 3, 5, 5, 7), 1000000, "nodes")
+PLAN_KNOB(GROUP_ELECTION_MS, "group_election_ms", GROUP_SIZE, 10, 100000, 300, LOG(150, 1000), 1000000, "least election timeout of the nodes")
+PLAN_KNOB(GROUP_HEARTBEATS, "group_heartbeats", GROUP_SIZE, 2, 100, 10, PICK(3, 5, 10, 20), 1000000, "heartbeats in one election timeout")
+PLAN_KNOB(GROUP_SPAN, "group_span", GROUP_SIZE, 1, 10000, 25, LOG(12, 60), 1000000, "election timeouts that misfortune lasts")
+PLAN_KNOB(GROUP_SEGMENT, "group_segment", GROUP_SIZE, 32768, 1073741824, 65536, PICK(32768, 65536, 65536, 262144), 1000000, "bytes of a file of the replicated log")
+PLAN_KNOB(GROUP_SESSIONS, "group_sessions", GROUP_SIZE, 0, 1, 0, PICK(50, 50), 1000000, "1: clients send single writes in sessions, again and again until they know")
+PLAN_KNOB(GROUP_CORE_MORE, "group_core_more", GROUP_SIZE, 0, 1, 0, PICK(50, 50), 1000000, "1: the core that heals first is larger than a quorum where it can be")
+PLAN_KNOB(BLACKOUTS, "blackouts", GROUP_FAULT, 0, 1000, 0, LIN(1, 2), 300000, "power losses of all nodes at once")
 
 /* ---- the machine ---- */
 PLAN_KNOB(STEP_NS, "step_ns", SIZE, 1, 1000000, 1000, LOG(100, 20000), 1000000, "virtual time of one scheduler step")

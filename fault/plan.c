@@ -14,13 +14,16 @@ enum class {
     CLASS_FAULT = 1,
     CLASS_NODE = 2,
     CLASS_STORE = 4,
-    CLASS_NET = 8, /* worlds of several hosts */
+    CLASS_NET = 8,    /* worlds of several hosts */
+    CLASS_GROUP = 16, /* the world of clusters alone */
     NODE_SIZE = CLASS_NODE,
     NODE_FAULT = CLASS_NODE | CLASS_FAULT,
     STORE_SIZE = CLASS_STORE,
     STORE_FAULT = CLASS_STORE | CLASS_FAULT,
     NET_SIZE = CLASS_NET,
     NET_FAULT = CLASS_NET | CLASS_FAULT,
+    GROUP_SIZE = CLASS_GROUP,
+    GROUP_FAULT = CLASS_GROUP | CLASS_FAULT,
     SIZE = CLASS_NODE | CLASS_STORE,
     FAULT = CLASS_NODE | CLASS_STORE | CLASS_FAULT,
 };
@@ -93,7 +96,7 @@ bool plan_is_fault(enum plan_knob k)
     return (rows[k].class & CLASS_FAULT) != 0;
 }
 
-static const char *const worlds[PLAN_WORLDS] = {"node", "store"};
+static const char *const worlds[PLAN_WORLDS] = {"node", "store", "cluster"};
 
 const char *plan_world_name(enum plan_world w)
 {
@@ -113,7 +116,17 @@ bool plan_world_of(const char *name, enum plan_world *w)
 
 bool plan_concerns(enum plan_knob k, enum plan_world w)
 {
-    return (rows[k].class & (w == PLAN_WORLD_NODE ? CLASS_NODE : CLASS_STORE)) != 0;
+    static const unsigned of_world[PLAN_WORLDS] = {
+        [PLAN_WORLD_NODE] = CLASS_NODE,
+        [PLAN_WORLD_STORE] = CLASS_STORE,
+        [PLAN_WORLD_CLUSTER] = CLASS_NODE | CLASS_NET | CLASS_GROUP,
+    };
+    return ((unsigned)rows[k].class & of_world[w]) != 0;
+}
+
+bool plan_is_net(enum plan_knob k)
+{
+    return (rows[k].class & CLASS_NET) != 0;
 }
 
 bool plan_is_drawn(enum plan_knob k)
@@ -250,7 +263,7 @@ void plan_draw(struct plan *p)
 void plan_draw_net(struct plan *p)
 {
     for (int k = 0; k < PLAN_KNOBS; k++) {
-        if ((rows[k].class & CLASS_NET) != 0) {
+        if (plan_is_net((enum plan_knob)k)) {
             plan_draw_one(p, (enum plan_knob)k, rows[k].on_ppm);
         }
     }
@@ -446,7 +459,7 @@ static enum status parse_value(struct plan *p, struct scan *s, const char *name,
     if (strcmp(name, "world") == 0) {
         char world[TEXT_KEY_MAX];
         bool known = take_word(s, world, sizeof world) && plan_world_of(world, &p->world);
-        err_set(err, "world is one of: node store");
+        err_set(err, "world is one of: node store cluster");
         return known ? ST_OK : ST_INVAL;
     }
     uint64_t v;

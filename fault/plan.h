@@ -30,7 +30,7 @@ enum plan_knob {
 };
 
 /* Which simulated world a plan is for; old .seed files do not say, and mean the node's. */
-enum plan_world { PLAN_WORLD_NODE, PLAN_WORLD_STORE, PLAN_WORLDS };
+enum plan_world { PLAN_WORLD_NODE, PLAN_WORLD_STORE, PLAN_WORLD_CLUSTER, PLAN_WORLDS };
 
 struct plan_range {
     uint64_t actor; /* client, 0 for the nemesis */
@@ -60,7 +60,8 @@ NODISCARD enum status plan_copy(const struct plan *from, struct plan *to);
 
 /* The swarm: every knob of p->world drawn for p->seed, the others at their defaults. */
 void plan_draw(struct plan *p);
-/* The knobs of a network between several hosts, which plan_draw leaves at their defaults. */
+/* The knobs of a network between several hosts, which plan_draw leaves at their defaults but for
+ * the world of clusters. */
 void plan_draw_net(struct plan *p);
 /* One knob drawn for p->seed as though the catalogue gave it this on_ppm: for worlds that use knobs
  * which are never on by default. */
@@ -86,6 +87,8 @@ static inline uint64_t plan_get(const struct plan *p, enum plan_knob k)
 const char *plan_name(enum plan_knob k);
 /* The knob means something in that world. */
 bool plan_concerns(enum plan_knob k, enum plan_world w);
+/* It is of a network between several hosts: plan_draw_net draws it. */
+bool plan_is_net(enum plan_knob k);
 const char *plan_world_name(enum plan_world w);
 bool plan_world_of(const char *name, enum plan_world *w); /* false: there is none such */
 const char *plan_doc(enum plan_knob k);

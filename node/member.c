@@ -428,6 +428,7 @@ static struct replica_options replica_options_of(struct member *m, struct tkv_op
     o.raft.heartbeat = m->opt->heartbeat_ms * MS;
     o.raft.verify = m->opt->verify != 0;
     o.log.verify = m->opt->verify != 0;
+    o.log.segment_bytes = m->opt->log_segment_bytes / 4096 * 4096;
     o.transport = (struct replica_transport){
         .deliver = deliver, .flush = flush, .resume = resume, .members = members, .arg = m};
     return o;

@@ -82,6 +82,8 @@ static enum status member_serve(struct env *env, struct nodeopt *opt, struct err
     st = st == ST_OK ? member_start(m, err) : err_status(err, st, "cannot start");
     if (st == ST_OK) {
         st = server_run(env, core, opt, err);
+        enum status failed = replica_failed(member_replica(m));
+        st = st == ST_OK && failed != ST_OK ? err_status(err, failed, "the replica stopped") : st;
     }
     member_stop(m);
     core_free(core);

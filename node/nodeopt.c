@@ -85,6 +85,8 @@ static const struct option options[] = {
      "MS         without a leader for so long, another is elected (1000)"},
     {"heartbeat", KIND_COUNT, HERE(heartbeat_ms), 1, DAY_MS, 100,
      "MS        between two signs of life of a leader (100)"},
+    {"log-segment", KIND_BYTES, HERE(log_segment_bytes), 32u << 10, GIB, 64u << 20,
+     "BYTES  of a file of the replicated log (64m)"},
 };
 
 #define OPTION_COUNT (sizeof options / sizeof *options)

@@ -47,6 +47,7 @@ struct nodeopt {
     const char *cluster;
     uint64_t election_ms;
     uint64_t heartbeat_ms;
+    uint64_t log_segment_bytes;
 };
 
 /* Parses the arguments after `serve`. */

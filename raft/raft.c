@@ -3,7 +3,7 @@
 
 #define INDEX_MAX (UINT64_C(1) << 62) /* beyond it sums could wrap: nobody gets there */
 
-_Static_assert(sizeof(struct raft_peer) == 16 * 8 + 8, "no hidden padding");
+_Static_assert(sizeof(struct raft_peer) == 15 * 8 + 8, "no hidden padding");
 _Static_assert(sizeof(struct raft) % 8 == 0, "the arrays behind it are aligned");
 
 /* ---- making ---- */

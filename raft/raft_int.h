@@ -41,7 +41,6 @@ struct raft_peer {
     uint64_t fetch;       /* entries from here on are being read for it; 0: none */
     uint64_t probe_hi;    /* flow PROBE: the end of the append that waits for an answer; 0: none */
     uint64_t absent;      /* it proved that it does not have this entry of ours; 0: none */
-    uint64_t lost;        /* it keeps the place of this entry, and cannot read it either; 0: none */
     uint8_t roles;
     uint8_t flow;
     uint8_t vote; /* 0: no answer, 1: no, 2: yes */

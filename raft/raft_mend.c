@@ -6,12 +6,7 @@
  * entry's, that they do not hold it: then it was never committed, cannot be any more in its own
  * term, and may be dropped with all behind it (Alagappan et al., "Protocol-aware recovery for
  * consensus-based storage", FAST'18). In a later term: a voter that has left the entry's
- * term can never be one of those that acknowledge it there.
- *
- * Or it learns from each of the other voters that it either does not hold it or cannot read it
- * either. After a power loss of all several may have the last group in doubt, which nobody was told
- * of; waiting for a copy would be for ever. Were it committed, then no voter would have a whole
- * copy of it: more is lost than any rule can bring back. */
+ * term can never be one of those that acknowledge it there. */
 #include "raft/raft_int.h"
 
 /* ---- ranges ---- */
@@ -80,7 +75,6 @@ void raft_mend_fault(struct raft *r, struct raft_out *out, const struct raft_eve
     add_range(r, range);
     for (uint32_t i = 0; i < r->peer_count; i++) {
         peers_of(r)[i].absent = 0;
-        peers_of(r)[i].lost = 0;
     }
     bool leads_on = r->state == RAFT_LEADER && range.hi - 1 <= r->applied;
     if (r->state == RAFT_LEADER && !leads_on) {
@@ -156,7 +150,7 @@ void raft_mend_answer(struct raft *r, struct raft_out *out, const struct raft_ms
     }
     struct raft_msg *a = raft_send(r, out, RAFT_MSG_FETCH_REPLY, m->from);
     a->ok = known;
-    a->place = (struct raft_place){lo, lo > r->floor.index ? term_at(r, lo) : 0};
+    a->place = (struct raft_place){lo, known ? term_at(r, lo) : 0};
     a->count = known ? whole_from(r, lo, m->index) : 0;
     a->index = r->last;
     a->probe = m->probe;
@@ -211,49 +205,28 @@ void raft_mend_done(struct raft *r, struct raft_out *out)
     raft_mend_ask(r, out);
 }
 
-/* The voters of that role, and what they said of the entry. */
-struct survey {
-    uint32_t voters;
-    uint32_t absent;
-    uint32_t lost; /* we too */
-};
-
-static struct survey survey(const struct raft *r, uint64_t index, uint8_t role)
+static bool proven_absent(const struct raft *r, uint64_t index, uint8_t role)
 {
     const struct raft_peer *peers = peers_of(r);
-    struct survey s = {.voters = 0};
+    uint32_t voters = 0;
+    uint32_t absent = 0;
     for (uint32_t i = 0; i < r->peer_count; i++) {
         if ((peers[i].roles & role) != 0) {
-            s.voters++;
-            s.absent += i != r->self_slot && peers[i].absent == index;
-            s.lost += i == r->self_slot || peers[i].lost == index;
+            voters++;
+            absent += i != r->self_slot && peers[i].absent == index;
         }
     }
-    return s;
-}
-
-/* Nobody can have committed it, or nobody has it. */
-static bool is_no_more(const struct raft *r, uint64_t index)
-{
-    struct survey in = survey(r, index, RAFT_IN);
-    struct survey out = survey(r, index, RAFT_OUT);
-    bool never = in.absent > in.voters / 2 && (out.voters == 0 || out.absent > out.voters / 2);
-    bool gone = in.absent + in.lost == in.voters && out.absent + out.lost == out.voters;
-    return in.voters > 0 && (never || gone);
+    return voters == 0 ? role == RAFT_OUT : absent > voters / 2;
 }
 
 void raft_mend_reply(struct raft *r, struct raft_out *out, const struct raft_msg *m)
 {
     uint64_t lo = m->place.index;
-    if (m->probe != r->life || r->damage_count == 0 || lo != r->damage[0].lo) {
+    if (m->probe != r->life || !m->ok || r->damage_count == 0 || lo != r->damage[0].lo) {
         return;
     }
     uint64_t term = term_at(r, lo);
-    bool same = m->index >= lo && m->place.term == term;
-    if (!m->ok && !same) {
-        return; /* thrown away there, or another one that is damaged */
-    }
-    if (m->ok && same) {
+    if (m->index >= lo && m->place.term == term) {
         (void)raft_mend_from(r, out, lo, m->items, m->count);
         return;
     }
@@ -267,9 +240,8 @@ void raft_mend_reply(struct raft *r, struct raft_out *out, const struct raft_msg
     if (!counts) {
         return;
     }
-    p->absent = m->ok ? lo : 0;
-    p->lost = m->ok ? 0 : lo;
-    if (is_no_more(r, lo)) {
+    p->absent = lo;
+    if (proven_absent(r, lo, RAFT_IN) && proven_absent(r, lo, RAFT_OUT)) {
         raft_log_truncate(r, out, lo);
         saw(out, RAFT_SEEN_CUT);
     }

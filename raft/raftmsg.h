@@ -23,10 +23,9 @@
  *                    at its start, so that an answer to an earlier life is known as such)
  *   READ_REPLY       ok, index; commit; context, probe echoed
  *   FETCH            [place.index, index) = entries that were damaged; probe = the asker's life
- *   FETCH_REPLY      place = first, with its term where the sender's log has its place (whole or
- *                    damaged); count, items = what is there; index = the sender's last entry; ok =
- *                    the first one is there whole, or is not in the sender's log for sure (not:
- *                    thrown away, place.term is 0, or damaged there too); probe echoed
+ *   FETCH_REPLY      place.index = first; count, items = what is there; index = the sender's last
+ *                    entry; ok = the first one is there whole, or is not in the sender's log for
+ *                    sure (not: thrown away, or damaged there too); probe echoed
  *   TIMEOUT_NOW      stand for election at once
  *   PROPOSE          count, items (the driver attaches payloads); context; probe as in READ
  *   PROPOSE_REPLY    outcome; place = of the first entry, when it was taken; context, probe echoed

@@ -1,5 +1,5 @@
-/* nemesis.h - what happens to a process under test at drawn moments: death, power loss, pauses,
- * orderly restarts, a full disk.
+/* nemesis.h - what happens to a process under test, or to one of several, at drawn moments: death,
+ * power loss, of all at once too, pauses, orderly restarts, a full disk.
  *
  * Event `i` depends on its own stream of choices, so that a plan may leave others out. Events are
  * placed by the number of operations that the workload has begun; whoever counts them calls
@@ -13,9 +13,11 @@ struct nemesis_event;
 
 struct nemesis {
     struct world *world;
-    struct host **host;       /* of the process under test */
-    struct proc **proc;       /* its present incarnation; NULL while it is down */
-    bool *stopping;           /* set while it was asked to end */
+    size_t targets;           /* processes under test; 0: one */
+    struct host **host;       /* of each of them */
+    struct proc **proc;       /* their present incarnations; NULL while they are down */
+    bool *stopping;           /* set while they were asked to end */
+    uint64_t pause_ms;        /* the longest pause; 0: 400 */
     const uint64_t *ops;      /* operations begun */
     const size_t *busy;       /* whoever makes operations; 0: the events are over */
     struct task *const *wake; /* told at the end */

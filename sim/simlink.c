@@ -356,6 +356,10 @@ static bool flips_now(struct simlink *l)
         l->flips_due--;
         return true;
     }
+    uint32_t most = n->world->flip_hosts;
+    if (most > 0 && (l->from->id > most || l->to->id > most)) {
+        return false; /* programs there have no checksum */
+    }
     if (n->flips >= plan_get(n->world->plan, PLAN_NET_FLIP_MAX)) {
         return false; /* beyond that, one might get past a checksum of 32 bits */
     }

@@ -116,9 +116,9 @@ const char *trial_probe_name(size_t i)
     return i < others() ? __start_env_probes[i].name : __start_env_probes_engine[i - others()].name;
 }
 
-bool trial_probe_of(size_t i, enum plan_world world)
+bool trial_probe_engine(size_t i)
 {
-    return (i < others()) == (world != PLAN_WORLD_STORE);
+    return i >= others();
 }
 
 void trial_probe_reached(const struct trial_options *o, const struct env_site *site)

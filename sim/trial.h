@@ -73,9 +73,8 @@ NODISCARD enum status trial_files(struct simdisk *d, const char *dir, struct tri
 
 size_t trial_probe_count(void);
 const char *trial_probe_name(size_t i);
-/* A sweep of that world is to reach it: the engine's own sites belong to the store world, which has
- * all of its operations; everybody else's to the node's. */
-bool trial_probe_of(size_t i, enum plan_world world);
+/* It lies in the engine. */
+bool trial_probe_engine(size_t i);
 void trial_probe_reached(const struct trial_options *o, const struct env_site *site);
 
 #endif

@@ -87,6 +87,7 @@ struct world {
     uint32_t proc_ids;
     const struct simdisk_aim *aims; /* where media faults strike; NULL: any file */
     size_t aim_count;
+    uint32_t flip_hosts;           /* bits flip on links between the first so many; 0: on all */
     bool media;                    /* the plan has media faults */
     uint64_t media_left;           /* how many may still happen */
     bool faults;                   /* false: nothing is injected (warm-up, final phase, shadows) */

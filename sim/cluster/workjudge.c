@@ -12,6 +12,7 @@ void workload_init(struct workload *l, size_t clients)
     l->client_count = clients;
     l->clients = mem_zalloc(l->world->mem, clients * sizeof *l->clients);
     lin_history_init(&l->history, l->world->mem);
+    buf_init(&l->tries, l->world->mem);
 }
 
 void workload_release(struct workload *l)
@@ -19,6 +20,7 @@ void workload_release(struct workload *l)
     struct mem *mem = l->history.mem;
     mem_release(mem, l->clients);
     mem_release(mem, l->refs);
+    buf_release(&l->tries);
     lin_history_release(&l->history);
 }
 

@@ -61,6 +61,15 @@ static void learn(struct session *s, const char *key, struct lin_value v)
     }
 }
 
+/* Where the tries before the last one are kept. */
+static size_t keep_tries(struct workload *l, const struct wop *w)
+{
+    size_t at = l->tries.size / sizeof(struct history_try);
+    enum status st = buf_append(&l->tries, w->tries, w->try_count * sizeof *w->tries);
+    CK(st == ST_OK);
+    return at;
+}
+
 static void record(struct session *s, struct wop *w, struct lin_op *op, enum lin_outcome outcome)
 {
     struct workload *l = s->load;
@@ -75,8 +84,12 @@ static void record(struct session *s, struct wop *w, struct lin_op *op, enum lin
         l->ref_cap = l->ref_cap == 0 ? 256 : l->ref_cap * 2;
         l->refs = mem_resize(l->world->mem, l->refs, l->ref_cap * sizeof *l->refs);
     }
-    l->refs[l->history.count] =
-        (struct history_ref){s->conn, w->number, outcome != LIN_INFO, outcome == LIN_FAIL};
+    l->refs[l->history.count] = (struct history_ref){.conn = w->conn,
+                                                     .number = w->number,
+                                                     .before = keep_tries(l, w),
+                                                     .before_count = w->try_count,
+                                                     .answered = outcome != LIN_INFO,
+                                                     .refused = outcome == LIN_FAIL};
     if (lin_history_add(&s->load->history, op, &err) != ST_OK) {
         world_fail(s->load->world, "X3 reply", "operation %llu got a reply that cannot be: %s",
                    (unsigned long long)w->ordinal, err.text);
@@ -301,7 +314,9 @@ static void hang_up(struct session *s)
         settle_unknown(s, w);
     }
     s->op_count = 0;
-    buf_clear(&s->text);
+    if (!s->running) {
+        buf_clear(&s->text); /* of an operation that is tried again it is still needed */
+    }
     if (s->open) {
         respclient_close(&s->rc);
         s->open = false;
@@ -444,6 +459,96 @@ static void note_start(struct session *s)
     nemesis_tick(l->nemesis);
 }
 
+/* ---- in sessions ---- */
+
+static bool reply_says(const struct session *s, const char *word)
+{
+    struct slice text = respclient_text(&s->rc, 0);
+    size_t n = strlen(word);
+    return s->rc.value.nodes[0].type == RESPVAL_ERROR && text.size >= n &&
+           memcmp(text.data, word, n) == 0;
+}
+
+static bool session_open(struct session *s)
+{
+    static const char *const words[] = {"SESSION", "OPEN", "1000000"};
+    enum status st = respclient_call(&s->rc, words, 3, deadline(s));
+    s->requests++;
+    if (st != ST_OK || s->rc.value.nodes[0].type != RESPVAL_INTEGER) {
+        hang_up(s);
+        return false;
+    }
+    s->once = (uint64_t)s->rc.value.nodes[0].integer;
+    s->sequence = 1;
+    return true;
+}
+
+/* One try. True: its outcome is known, or never will be. */
+static bool try_once(struct session *s, struct wop *w, bool *maybe)
+{
+    if (w->number != 0) {
+        w->tries[w->try_count++] = (struct history_try){w->conn, w->number};
+    }
+    w->queued = false;
+    w->replies = 0;
+    enum status st = workop_queue(s, w);
+    st = st == ST_OK ? respclient_flush(&s->rc, deadline(s)) : st;
+    bool left = w->queued && respclient_left(&s->rc, w->start);
+    w->sent = w->sent || left;
+    st = st == ST_OK ? respclient_receive(&s->rc, deadline(s)) : st;
+    if (st != ST_OK) {
+        *maybe = *maybe || left;
+        hang_up(s);
+        return false;
+    }
+    if (s->rc.value.nodes[0].type != RESPVAL_ERROR) {
+        settle_known(s, w);
+        return true;
+    }
+    bool gone = reply_says(s, "SESSIONEXPIRED") || reply_says(s, "FORGOTTEN");
+    *maybe = *maybe || !(gone || reply_says(s, "TRYAGAIN"));
+    s->once = gone ? 0 : s->once;
+    return gone;
+}
+
+/* Sends it again under one number until it is known what came of it, or patience is over. */
+static void run_once(struct session *s, struct wop *w)
+{
+    bool maybe = false;
+    bool over = false;
+    s->running = true; /* the values are needed over several connections */
+    s->sequence++;
+    for (unsigned i = 0; i < WORKOP_TRIES && !over && !s->load->world->failure.set; i++) {
+        bool open = dial(s) && (s->once != 0 || (!w->sent && session_open(s)));
+        over = open && try_once(s, w, &maybe);
+    }
+    s->running = false;
+    if (!w->settled && !maybe && w->sent) {
+        settle_refused(s, w);
+    } else {
+        w->sent = maybe;
+        settle_unknown(s, w);
+    }
+}
+
+/* The next operation, if it can be run in a session. */
+static bool run_next(struct session *s, uint64_t *next)
+{
+    struct wop w;
+    if (!s->load->sessions || plan_skips(&s->load->plan->ops, 0, *next)) {
+        return false;
+    }
+    workop_draw(s, &w, *next);
+    if (workop_runs(&w)) {
+        w.call = now(s);
+        note_start(s);
+        run_once(s, &w);
+        *next += s->me->stride;
+    }
+    buf_clear(&s->text);
+    return workop_runs(&w);
+}
+
 /* Up to `count` operations from *next on, sent together. */
 static void one_round(struct session *s, uint64_t *next, uint64_t count)
 {
@@ -482,6 +587,10 @@ static void work(struct session *s)
     while (next < plan_get(plan, PLAN_OPS)) {
         if (s->load->nodes > 1 && choose(&s->own, ROUNDS_A_NODE) == 0) {
             hang_up(s); /* it goes to another one */
+        }
+        if (run_next(s, &next)) {
+            pause_ns(s, choose(&s->own, plan_get(plan, PLAN_THINK_US) + 1) * NS_PER_US);
+            continue;
         }
         one_round(s, &next, 1 + choose(&s->own, plan_get(plan, PLAN_PIPELINE)));
         if (s->open && world_fault(s->load->world, &s->own, PLAN_GARBAGE)) {

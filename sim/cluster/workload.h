@@ -16,10 +16,18 @@
 
 #define WORKLOAD_PORT 6379
 
-/* Which request an operation of the history was. */
+/* A request of a client. */
+struct history_try {
+    uint64_t conn;
+    uint64_t number;
+};
+
+/* Which request an operation of the history was: the last one, if it was sent again and again. */
 struct history_ref {
     uint64_t conn;
     uint64_t number;
+    size_t before; /* in `tries`: those before it, */
+    size_t before_count;
     bool answered; /* its outcome is known, */
     bool refused;  /* namely that it does not happen */
 };
@@ -47,8 +55,9 @@ struct workload {
     struct task *const *wake; /* whoever waits for clients */
     unsigned nodes;           /* they listen at 10.0.0.1, 10.0.0.2, … */
     uint64_t asked;           /* those of a group that clients go to: bits, from 0 */
-    uint64_t patience_ns;     /* a verifier is answered by then; 0: within some tries */
-    uint64_t answer_ms;       /* it waits for one answer; 0: long */
+    bool sessions; /* single writes are sent in sessions, until it is known what came of them */
+    uint64_t patience_ns; /* a verifier is answered by then; 0: within some tries */
+    uint64_t answer_ms;   /* it waits for one answer; 0: long */
     /* its own */
     struct client *clients;
     size_t client_count;
@@ -58,6 +67,7 @@ struct workload {
     struct lin_history history;
     struct history_ref *refs; /* one an operation of the history */
     size_t ref_cap;
+    struct buf tries; /* of struct history_try */
 };
 
 /* The fields of the first block are set; clients: how many there will be, at most. */

@@ -6,8 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define ARGS_MAX 12
-#define OTHERS   7
+#define ARGS_MAX  12
+#define RUN_WORDS 5 /* SESSION RUN id number answered */
+#define OTHERS    7
 
 /* Weights by the plan's mix. */
 static const uint32_t weights[5][W_KINDS] = {
@@ -158,12 +159,27 @@ void workop_draw(struct session *s, struct wop *w, uint64_t ordinal)
 static enum status queue(struct session *s, struct wop *w, const struct slice *args, size_t count)
 {
     uint64_t start;
+    struct slice all[ARGS_MAX + RUN_WORDS];
+    char words[3][24];
+    if (s->running) {
+        const uint64_t numbers[3] = {s->once, s->sequence, s->sequence};
+        all[0] = slice_text("SESSION");
+        all[1] = slice_text("RUN");
+        for (unsigned i = 0; i < 3; i++) {
+            (void)snprintf(words[i], sizeof words[i], "%llu", (unsigned long long)numbers[i]);
+            all[2 + i] = slice_text(words[i]);
+        }
+        memcpy(all + RUN_WORDS, args, count * sizeof *args);
+        args = all;
+        count += RUN_WORDS;
+    }
     enum status st = respclient_queue(&s->rc, args, count, &start);
     if (st == ST_OK && !w->queued) {
         w->queued = true;
         w->start = start;
     }
     w->number = ++s->requests;
+    w->conn = s->conn;
     w->replies++;
     return st;
 }
@@ -257,6 +273,23 @@ static enum status queue_other(struct session *s, struct wop *w)
     }
     bool keyed = verb[0] == 'S' || verb[0] == 'E';
     return queue_words(s, w, verb, keyed ? w->parts[0].key : NULL);
+}
+
+bool workop_runs(const struct wop *w)
+{
+    switch (w->kind) {
+    case W_SET:
+    case W_DEL:
+    case W_CAS:
+    case W_APPEND:
+    case W_INCR:
+    case W_SETNX:
+    case W_GETSET:
+    case W_MSET:
+        return true;
+    default:
+        return false;
+    }
 }
 
 enum status workop_queue(struct session *s, struct wop *w)

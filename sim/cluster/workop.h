@@ -9,6 +9,7 @@
 #include "sim/cluster/workload.h"
 
 #define WORKOP_PARTS_MAX 4
+#define WORKOP_TRIES     12
 #define WORKOP_SCAN      3 /* parts[0].value_at of the W_OTHER that is a SCAN */
 
 enum wkind {
@@ -46,11 +47,14 @@ struct wop {
     size_t expect_at, expect_size;
     unsigned replies; /* owed */
     uint64_t start;   /* respclient_left() tells by this whether it left */
-    uint64_t number;  /* of its last request on the connection */
+    uint64_t number;  /* of its last request on the connection, */
+    uint64_t conn;    /* which was this one */
     int64_t call;
     bool queued;
     bool sent;
-    bool settled; /* its outcome is in the history */
+    bool settled;                           /* its outcome is in the history */
+    struct history_try tries[WORKOP_TRIES]; /* before the present one */
+    unsigned try_count;
 };
 
 struct session {
@@ -68,13 +72,19 @@ struct session {
     uint64_t cursor;  /* of a SCAN under way */
     struct buf *seen; /* per key: the value last read, for CAS */
     unsigned backoff;
+    /* a session of the group's, in which requests are executed once */
+    uint64_t once;     /* its number; 0: none */
+    uint64_t sequence; /* of the last request in it */
+    bool running;      /* the present operation goes by it */
 };
 
 /* The n-th key as the workload names it. */
 void workop_key(uint64_t n, char *key, size_t size);
 /* Draws operation `ordinal`; its values go to s->text. */
 void workop_draw(struct session *s, struct wop *w, uint64_t ordinal);
-/* Queues its requests on the connection, counting the replies owed. */
+/* It is a single write: it can be run in a session. */
+bool workop_runs(const struct wop *w);
+/* Queues its requests on the connection, counting the replies owed; s->running: in the session. */
 NODISCARD enum status workop_queue(struct session *s, struct wop *w);
 /* Texts of its values; borrowed until s->text grows. */
 struct slice workop_text(const struct session *s, size_t at, size_t size);

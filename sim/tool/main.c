@@ -41,10 +41,10 @@ static int knobs_command(void)
 {
     for (int i = 0; i < PLAN_KNOBS; i++) {
         enum plan_knob k = (enum plan_knob)i;
-        const char *world = !plan_concerns(k, PLAN_WORLD_STORE)  ? "node"
-                            : !plan_concerns(k, PLAN_WORLD_NODE) ? "store"
-                                                                 : "both";
-        (void)printf("%-18s %-5s %-5s %llu..%llu, default %llu: %s\n", plan_name(k),
+        bool node = plan_concerns(k, PLAN_WORLD_NODE);
+        bool store = plan_concerns(k, PLAN_WORLD_STORE);
+        const char *world = node && store ? "all" : node ? "node" : store ? "store" : "cluster";
+        (void)printf("%-18s %-5s %-7s %llu..%llu, default %llu: %s\n", plan_name(k),
                      plan_is_fault(k) ? "fault" : "size", world, (unsigned long long)plan_min(k),
                      (unsigned long long)plan_max(k), (unsigned long long)plan_default(k),
                      plan_doc(k));

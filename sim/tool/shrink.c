@@ -90,9 +90,23 @@ static bool simpler_store(struct shrink *s)
     bool any = lower_knob(s, PLAN_STORE_WORKERS, 1);
     any = lower_knob(s, PLAN_STORE_VALUE_BYTES, 0) || any;
     for (int k = 0; k < PLAN_KNOBS; k++) {
-        bool its = !plan_concerns((enum plan_knob)k, PLAN_WORLD_NODE) && k != PLAN_STORE_WORKERS &&
+        bool its = !plan_concerns((enum plan_knob)k, PLAN_WORLD_NODE) &&
+                   plan_concerns((enum plan_knob)k, PLAN_WORLD_STORE) && k != PLAN_STORE_WORKERS &&
                    k != PLAN_STORE_VALUE_BYTES;
         if (its && !plan_is_fault((enum plan_knob)k)) {
+            any = try_knob(s, (enum plan_knob)k, plan_default((enum plan_knob)k)) || any;
+        }
+    }
+    return any;
+}
+
+/* Fewer nodes, and the network as it is without knobs. */
+static bool simpler_group(struct shrink *s)
+{
+    bool any = lower_knob(s, PLAN_GROUP_NODES, 1);
+    any = lower_knob(s, PLAN_GROUP_SPAN, 1) || any;
+    for (int k = 0; k < PLAN_KNOBS; k++) {
+        if (plan_is_net((enum plan_knob)k) && !plan_is_fault((enum plan_knob)k)) {
             any = try_knob(s, (enum plan_knob)k, plan_default((enum plan_knob)k)) || any;
         }
     }
@@ -113,6 +127,9 @@ static bool simpler_knobs(struct shrink *s)
     any = lower_knob(s, PLAN_VALUE_BYTES, 0) || any;
     any = lower_knob(s, PLAN_KEYS, 1) || any;
     any = lower_knob(s, PLAN_THINK_US, 0) || any;
+    if (s->best.world == PLAN_WORLD_CLUSTER) {
+        any = simpler_group(s) || any;
+    }
     return s->best.world == PLAN_WORLD_STORE ? simpler_store(s) || any : any;
 }
 
@@ -141,7 +158,8 @@ static bool drop_ordinals(struct shrink *s, bool events, uint64_t count)
 static uint64_t event_count(const struct plan *p)
 {
     return plan_get(p, PLAN_KILLS) + plan_get(p, PLAN_POWERS) + plan_get(p, PLAN_PAUSES) +
-           plan_get(p, PLAN_STOPS) + plan_get(p, PLAN_DISK_FULL) + netnemesis_events(p);
+           plan_get(p, PLAN_STOPS) + plan_get(p, PLAN_DISK_FULL) + plan_get(p, PLAN_BLACKOUTS) +
+           netnemesis_events(p);
 }
 
 static void shrink_all(struct shrink *s)

@@ -66,6 +66,9 @@ void simworld_draw(struct plan *p);
 /* Runs the world that the plan is for. */
 void simworld_run(const struct trial_options *o, struct trial_result *r, struct buf *tail);
 
+/* A sweep of that world is to reach this probe (sim/trial.h). */
+bool simworld_probe(size_t i, enum plan_world world);
+
 uint64_t wall_clock_ns(void);
 
 /* Ends the process when a simulated thread does not come back for `seconds`. */

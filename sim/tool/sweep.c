@@ -419,7 +419,7 @@ static unsigned unreached_probes(const struct sweep *s, bool print)
 {
     unsigned n = 0;
     for (size_t i = 0; i < s->probe_count; i++) {
-        if (trial_probe_of(i, s->a->world) && atomic_load(&s->board->probes[i].seeds) == 0) {
+        if (simworld_probe(i, s->a->world) && atomic_load(&s->board->probes[i].seeds) == 0) {
             n++;
             if (print) {
                 (void)printf("  never reached: %s\n", trial_probe_name(i));
@@ -498,7 +498,7 @@ static void totals(struct sweep *s, uint64_t median)
     }
     size_t wanted = 0;
     for (size_t i = 0; i < s->probe_count; i++) {
-        wanted += trial_probe_of(i, s->a->world);
+        wanted += simworld_probe(i, s->a->world);
     }
     (void)printf("probes reached: %zu of %zu\n", wanted - unreached_probes(s, false), wanted);
     if (!s->a->quiet) {

@@ -11,7 +11,7 @@ static void test_plan__draws_stay_within_limits(void)
     struct plan p;
     for (uint64_t seed = 0; seed < 3000; seed++) {
         plan_init(&p, simmem(), seed);
-        p.world = seed % 2 == 0 ? PLAN_WORLD_NODE : PLAN_WORLD_STORE;
+        p.world = (enum plan_world)(seed % PLAN_WORLDS);
         plan_draw(&p);
         for (int i = 0; i < PLAN_KNOBS; i++) {
             enum plan_knob k = (enum plan_knob)i;
@@ -98,7 +98,7 @@ static void test_plan__text_round_trips(void)
         struct err err;
         buf_init(&text, simmem());
         plan_init(&p, simmem(), seed * 0x123456789abcdefu);
-        p.world = seed % 2 == 0 ? PLAN_WORLD_NODE : PLAN_WORLD_STORE;
+        p.world = (enum plan_world)(seed % PLAN_WORLDS);
         plan_draw(&p);
         EXPECT(plan_skip(&p, &p.ops, (struct plan_range){0, seed, 2 * seed}) == ST_OK);
         EXPECT(plan_skip(&p, &p.events, (struct plan_range){0, 3, 3}) == ST_OK);

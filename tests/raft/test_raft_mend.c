@@ -129,63 +129,6 @@ static void test_raft_mend__what_a_majority_never_had_is_dropped(void)
     done(&s);
 }
 
-/* Power goes as a majority writes the same entry: all of them keep its place, none can read it. No
- * copy will come, so all voters together have to say so. */
-static void test_raft_mend__what_nobody_can_read_is_dropped(void)
-{
-    for (uint32_t n = 3; n <= 5; n++) {
-        struct soup s;
-        uint64_t leader = group(&s, n);
-        uint64_t away = leader % n + 1;
-        soup_isolate(&s, away, true);
-        for (uint64_t id = 1; id <= n; id++) {
-            s.cut[id][leader] = true; /* it is told of nothing */
-        }
-        uint64_t index = soup_propose(&s, leader);
-        soup_run(&s, s.options.election / 4);
-        for (uint64_t id = 1; id <= n; id++) {
-            EXPECT(view(&s, id).last == (id == away ? index - 1 : index));
-            soup_crash(&s, id);
-            soup_damage(&s, id, index, index + 1);
-        }
-        for (uint64_t id = 1; id <= n; id++) {
-            soup_isolate(&s, id, false);
-        }
-        EXPECT(view(&s, leader).commit < index);
-        soup_up_all(&s);
-        soup_run(&s, 30 * s.options.election);
-        EXPECT(soup_leader(&s) != 0 && saw_it(&s, RAFT_SEEN_CUT));
-        EXPECT(!view(&s, 1).damaged && !view(&s, 2).damaged && !view(&s, 3).damaged);
-        soup_heal(&s);
-        done(&s);
-    }
-}
-
-/* As long as one voter has not said anything he may have it, and it may be committed. */
-static void test_raft_mend__who_is_silent_may_have_it(void)
-{
-    struct soup s;
-    uint64_t leader = group(&s, 3);
-    uint64_t index = soup_propose(&s, leader);
-    soup_run(&s, 500);
-    EXPECT(view(&s, leader).commit == index);
-    for (uint64_t id = 1; id <= 3; id++) {
-        soup_crash(&s, id);
-    }
-    soup_damage(&s, 1, index, index + 1);
-    soup_damage(&s, 2, index, index + 1);
-    soup_up(&s, 1);
-    soup_up(&s, 2);
-    soup_run(&s, 20 * s.options.election);
-    EXPECT(view(&s, 1).damaged && view(&s, 2).damaged && soup_leader(&s) == 0);
-    soup_up(&s, 3);
-    soup_run(&s, 20 * s.options.election);
-    EXPECT(!view(&s, 1).damaged && !view(&s, 2).damaged && soup_leader(&s) != 0);
-    EXPECT(!saw_it(&s, RAFT_SEEN_CUT) && view(&s, 1).commit >= index);
-    soup_heal(&s);
-    done(&s);
-}
-
 /* An answer in the entry's own term proves nothing: its leader may still commit it. */
 static void test_raft_mend__absence_in_the_entrys_own_term_proves_nothing(void)
 {
@@ -273,8 +216,6 @@ TAP_MAIN({
     RUN(test_raft_mend__a_damaged_voter_keeps_its_place);
     RUN(test_raft_mend__three_damaged_nodes_heal_each_other);
     RUN(test_raft_mend__what_a_majority_never_had_is_dropped);
-    RUN(test_raft_mend__what_nobody_can_read_is_dropped);
-    RUN(test_raft_mend__who_is_silent_may_have_it);
     RUN(test_raft_mend__absence_in_the_entrys_own_term_proves_nothing);
     RUN(test_raft_mend__a_group_of_one_cuts_a_torn_tail);
     RUN(test_raft_mend__a_leader_with_unapplied_damage_steps_down);

@@ -402,8 +402,7 @@ static void test_gossip__keeps_its_word_and_gets_on(void)
 
 static bool of_the_network(enum plan_knob k)
 {
-    return plan_is_fault(k) && !plan_concerns(k, PLAN_WORLD_NODE) &&
-           !plan_concerns(k, PLAN_WORLD_STORE);
+    return plan_is_fault(k) && plan_is_net(k);
 }
 
 /* Every fault between hosts, every effect on connections, and every death has happened. */

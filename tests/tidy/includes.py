@@ -22,7 +22,9 @@ TABLE = {
     'sim/cluster': ('base', 'env', 'fault', 'sim', 'sim/lin', 'engine', 'raft', 'net', 'node'),
     'sim/store': ('base', 'env', 'fault', 'sim', 'engine'),
     'sim/explore': ('base', 'sim', 'raft'),
-    'sim/tool': ('base', 'env', 'fault', 'sim', 'sim/lin', 'sim/cluster', 'sim/store', 'sim/explore',
+    'sim/group': ('base', 'env', 'fault', 'sim', 'sim/lin', 'sim/cluster', 'engine', 'raft', 'net',
+                  'node'),
+    'sim/tool': ('base', 'env', 'fault', 'sim', 'sim/lin', 'sim/cluster', 'sim/group', 'sim/store', 'sim/explore',
                  'engine', 'raft', 'net', 'node'),
     'tests': None,  # everything
     'docs': ('base', 'env', 'sim', 'fault'),  # example programs

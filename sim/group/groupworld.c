@@ -1,0 +1,508 @@
+/* groupworld.c - see groupworld.h: the phases of a run, and its account. */
+#include "sim/group/groupworld_int.h"
+
+#include "base/ck.h"
+#include "sim/simmem.h"
+
+#include <stdio.h>
+
+#define NS_PER_MS   1000000ull
+#define NS_PER_S    (1000 * NS_PER_MS)
+#define LIVE        20    /* election timeouts within which a healthy group gets on, */
+#define LIVE_S      20    /* and what starts, retransmissions and slow disks may take */
+#define STOP_S      120   /* an orderly end takes less */
+#define STEP_NS_MAX 2000u /* many programs share the processor of the world */
+#define SLOW_MAX    8u    /* a disk slower than that does not keep up with elections */
+#define WAN_MS      1000u /* election timeouts on slow links */
+#define PAUSES      3     /* election timeouts of the longest pause */
+#define VERIFIERS   3     /* of the core, of all, of what a blackout left */
+#define GROUP_OPS   400u  /* operations of a run */
+
+static void phase(struct groupworld *g, const char *name)
+{
+    world_trace(&g->world, TRACE_PHASE, name, g->load.started);
+}
+
+static uint64_t now_of(const struct groupworld *g)
+{
+    return g->world.sched.now;
+}
+
+static uint64_t everybody(const struct groupworld *g)
+{
+    return ((uint64_t)1 << g->nodes) - 1;
+}
+
+/* Until `holds` does for these nodes; false when it does not by then. */
+static bool await(struct groupworld *g, uint64_t set, uint64_t ns,
+                  bool (*holds)(const struct groupworld *g, uint64_t set))
+{
+    uint64_t until = now_of(g) + ns;
+    while (!holds(g, set) && now_of(g) < until && !g->world.failure.set) {
+        (void)task_park(&g->world.sched, WAIT_SLEEP, g,
+                        until); /* whoever changed something wakes us */
+    }
+    return holds(g, set);
+}
+
+static bool is_led(const struct groupworld *g, uint64_t set)
+{
+    for (unsigned i = 0; i < g->nodes; i++) {
+        if ((set >> i & 1) != 0 && g->node[i].up && g->node[i].view.state == RAFT_LEADER &&
+            g->node[i].view.commit > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Nobody lags: all hold, and have applied, what anybody has committed. */
+static bool is_settled(const struct groupworld *g, uint64_t set)
+{
+    for (unsigned i = 0; i < g->nodes; i++) {
+        const struct raft_view *v = &g->node[i].view;
+        if ((set >> i & 1) != 0 &&
+            (!g->node[i].up || v->applied != g->watch.committed || v->last != g->watch.committed)) {
+            return false;
+        }
+    }
+    return is_led(g, set);
+}
+
+static bool are_down(const struct groupworld *g, uint64_t set)
+{
+    for (unsigned i = 0; i < g->nodes; i++) {
+        if ((set >> i & 1) != 0 && g->procs[i] != NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* One line a node, for a failure. */
+static const char *say_nodes(const struct groupworld *g, char *text, size_t size)
+{
+    size_t at = 0;
+    text[0] = '\0';
+    for (unsigned i = 0; i < g->nodes && at < size; i++) {
+        const struct raft_view *v = &g->node[i].view;
+        at += (size_t)snprintf(
+            text + at, size - at,
+            "\n  node %u: %s, state %d, term %llu, leader %llu, log %llu..%llu, commit %llu, "
+            "applied %llu, durable %llu%s",
+            i + 1,
+            g->procs[i] == NULL   ? "down"
+            : g->procs[i]->paused ? "paused"
+            : !g->node[i].up      ? "starting"
+                                  : "up",
+            v->state, (unsigned long long)v->term, (unsigned long long)v->leader,
+            (unsigned long long)v->base.index, (unsigned long long)v->last,
+            (unsigned long long)v->commit, (unsigned long long)v->applied,
+            (unsigned long long)v->durable, v->stalled ? ", disk stalls" : "");
+    }
+    return text;
+}
+
+static void fail(struct groupworld *g, const char *class, const char *what)
+{
+    char text[900];
+    world_fail(&g->world, class, "%s%s", what, say_nodes(g, text, sizeof text));
+}
+
+static void await_clients(struct groupworld *g)
+{
+    while (g->load.running > 0 && !g->world.failure.set) {
+        (void)task_park(&g->world.sched, WAIT_SLEEP, g, ENV_NEVER); /* the last one wakes us */
+    }
+}
+
+/* The verifier number `which` writes through each of the set and reads every key through any. */
+static void verify(struct groupworld *g, unsigned which, uint64_t set, const char *what)
+{
+    size_t i = (size_t)plan_get(g->plan, PLAN_CLIENTS) + which;
+    if (g->world.failure.set) {
+        return;
+    }
+    g->load.asked = set;
+    workload_start(&g->load, i, true);
+    await_clients(g);
+    if (!workload_verified(&g->load, i) && !g->world.failure.set) {
+        fail(g, "L1 liveness", what);
+    }
+}
+
+/* ---- the phases ---- */
+
+static void warm_up(struct groupworld *g)
+{
+    phase(g, "warm-up");
+    for (unsigned i = 0; i < g->nodes; i++) {
+        groupnode_start(g, i);
+        g->node[i].keeper = world_task(&g->world, "keeper", &g->tasks, groupnode_keep, &g->node[i]);
+    }
+    if (!await(g, everybody(g), g->live_ns, is_settled)) {
+        fail(g, "warm-up", "a group without faults does not settle");
+    }
+}
+
+static void rest_until(struct groupworld *g, uint64_t until)
+{
+    while (now_of(g) < until && !g->world.failure.set) {
+        (void)task_park(&g->world.sched, WAIT_SLEEP, g, until); /* others may wake us */
+    }
+}
+
+/* The plan's faults, while clients work; their last operations may be long over. */
+static void chaos(struct groupworld *g)
+{
+    uint64_t until = now_of(g) + g->net.span_ns;
+    phase(g, "chaos");
+    g->world.faults = true;
+    g->load.asked = everybody(g);
+    for (size_t i = 0; i < plan_get(g->plan, PLAN_CLIENTS); i++) {
+        workload_start(&g->load, i, false);
+    }
+    nemesis_start(&g->nemesis, &g->tasks);
+    netnemesis_start(&g->net);
+    await_clients(g);
+    rest_until(g, until);
+    g->world.faults = false;
+    while (g->nemesis.task != NULL && !g->world.failure.set) {
+        task_wake(g->nemesis.task);
+        (void)task_park(&g->world.sched, WAIT_SLEEP, g, now_of(g) + NS_PER_S);
+    }
+}
+
+/* A node is as good as new: power, room, no limits; if it is down, it comes back. */
+static void make_well(struct groupworld *g, unsigned i)
+{
+    struct host *h = g->hosts[i];
+    simdisk_set_capacity(h->disk, plan_get(g->plan, PLAN_CAPACITY));
+    h->port_span = SIMNET_PORT_SPAN;
+    if (g->procs[i] != NULL) {
+        proc_resume(g->procs[i]);
+        proc_limit_fds(g->procs[i], -1);
+    }
+    if (simdisk_dead(h->disk) && h->up) {
+        host_power_off(h, simdisk_draw_strategy(&h->disk_crash));
+    }
+    g->node[i].keep_down = false;
+    task_wake(g->node[i].keeper);
+}
+
+/* A quorum is well and stays so. Of the others, those that are up stay up, those that are down
+ * stay down, and what is cut stays cut. */
+static uint64_t heal_core(struct groupworld *g)
+{
+    unsigned need = g->nodes / 2 + 1;
+    struct host *hosts[GROUP_MAX];
+    uint64_t core = 0;
+    if (plan_get(g->plan, PLAN_GROUP_CORE_MORE) == 1 && need < g->nodes) {
+        need += (unsigned)choose(&g->draw, g->nodes - need);
+    }
+    unsigned first = (unsigned)choose(&g->draw, g->nodes);
+    for (unsigned i = 0; i < g->nodes; i++) {
+        unsigned node = (first + i) % g->nodes;
+        if (i < need) {
+            hosts[i] = g->hosts[node];
+            core |= (uint64_t)1 << node;
+        } else {
+            g->node[node].keep_down = g->procs[node] == NULL;
+        }
+    }
+    netnemesis_core(&g->net, hosts, need);
+    for (unsigned i = 0; i < g->nodes; i++) {
+        if ((core >> i & 1) != 0) {
+            make_well(g, i);
+        }
+    }
+    return core;
+}
+
+static void core_gets_on(struct groupworld *g)
+{
+    phase(g, "core");
+    verify(g, 0, heal_core(g), "a healthy core of the group does not answer");
+}
+
+static void all_settle(struct groupworld *g, const char *what)
+{
+    if (!g->world.failure.set && !await(g, everybody(g), g->live_ns, is_settled)) {
+        fail(g, "L3 convergence", what);
+    }
+}
+
+static void heal_all(struct groupworld *g)
+{
+    if (g->world.failure.set) {
+        return;
+    }
+    phase(g, "heal");
+    netnemesis_heal(&g->net);
+    for (unsigned i = 0; i < g->nodes; i++) {
+        make_well(g, i);
+    }
+    verify(g, 1, everybody(g), "all is healed, and the group does not answer");
+    all_settle(g, "all is healed, and the nodes do not agree");
+}
+
+/* What was promised is on disks, not in the memory of survivors. */
+static void blackout(struct groupworld *g)
+{
+    if (g->world.failure.set) {
+        return;
+    }
+    phase(g, "blackout");
+    for (unsigned i = 0; i < g->nodes; i++) {
+        if (g->hosts[i]->up) {
+            host_power_off(g->hosts[i], SIMDISK_DROP_ALL);
+        }
+    }
+    verify(g, 2, everybody(g),
+           "the power of all went and came back, and the group does not answer");
+    all_settle(g, "the power of all went and came back, and the nodes do not agree");
+}
+
+static void stop_all(struct groupworld *g)
+{
+    if (g->world.failure.set) {
+        return;
+    }
+    phase(g, "stop");
+    for (unsigned i = 0; i < g->nodes; i++) {
+        g->node[i].keep_down = true;
+        g->stopping[i] = true;
+        if (g->procs[i] != NULL) {
+            proc_request_stop(g->procs[i]);
+        }
+    }
+    if (!await(g, everybody(g), STOP_S * NS_PER_S, are_down)) {
+        fail(g, "shutdown", "not all nodes end when they are asked to");
+    }
+}
+
+/* Databases that have applied the same hold the same. */
+static void compare(struct groupworld *g)
+{
+    const struct groupview *first = NULL;
+    if (g->world.failure.set) {
+        return;
+    }
+    phase(g, "compare");
+    for (unsigned i = 0; i < g->nodes; i++) {
+        groupnode_look(g, i);
+    }
+    (void)await(g, everybody(g), STOP_S * NS_PER_S, are_down);
+    for (unsigned i = 0; i < g->nodes && !g->world.failure.set; i++) {
+        const struct groupview *v = &g->node[i].found;
+        first = first == NULL ? v : first;
+        if (!v->opened) {
+            world_fail(&g->world, "E6 recovery", "the database of node %u does not open", i + 1);
+        } else if (v->a != first->a || v->b != first->b || v->entries != first->entries) {
+            world_fail(&g->world, "X8 replicas",
+                       "the databases of nodes 1 and %u differ: %llu and %llu entries", i + 1,
+                       (unsigned long long)first->entries, (unsigned long long)v->entries);
+        }
+    }
+}
+
+static void director_run(void *arg)
+{
+    struct groupworld *g = arg;
+    warm_up(g);
+    if (!g->world.failure.set) {
+        chaos(g);
+    }
+    if (!g->world.failure.set) {
+        core_gets_on(g);
+    }
+    heal_all(g);
+    blackout(g);
+    stop_all(g);
+    compare(g);
+    world_stop(&g->world);
+}
+
+/* ---- the plan ---- */
+
+void groupworld_draw(struct plan *p)
+{
+    uint64_t *v = p->value;
+    v[PLAN_SHADOW_MAX] = 0;
+    v[PLAN_MAX_CLIENTS] = plan_default(PLAN_MAX_CLIENTS);
+    v[PLAN_STEP_NS] = v[PLAN_STEP_NS] < STEP_NS_MAX ? v[PLAN_STEP_NS] : STEP_NS_MAX;
+    v[PLAN_DISK_SLOW] = v[PLAN_DISK_SLOW] < SLOW_MAX ? v[PLAN_DISK_SLOW] : SLOW_MAX;
+    v[PLAN_CLIENTS] = v[PLAN_GROUP_NODES] > 3 ? 5 : 4;
+    v[PLAN_OPS] = GROUP_OPS;
+    if (v[PLAN_NET_PROFILE] >= 2 && v[PLAN_GROUP_ELECTION_MS] < WAN_MS) {
+        v[PLAN_GROUP_ELECTION_MS] = WAN_MS;
+    }
+    /* the operations fill the time of the faults, about */
+    uint64_t span_us = v[PLAN_GROUP_SPAN] * v[PLAN_GROUP_ELECTION_MS] * 1000;
+    uint64_t rounds = 1 + 2 * v[PLAN_OPS] / v[PLAN_CLIENTS] / (v[PLAN_PIPELINE] + 1);
+    v[PLAN_THINK_US] = 2 * span_us / rounds;
+    if (v[PLAN_THINK_US] > plan_max(PLAN_THINK_US)) {
+        v[PLAN_THINK_US] = plan_max(PLAN_THINK_US);
+    }
+}
+
+/* ---- the account ---- */
+
+static int leader(void *arg)
+{
+    const struct groupworld *g = arg;
+    int best = -1;
+    for (unsigned i = 0; i < g->nodes; i++) {
+        const struct raft_view *v = &g->node[i].view;
+        if (v->state == RAFT_LEADER && (best < 0 || v->term > g->node[best].view.term)) {
+            best = (int)i;
+        }
+    }
+    return best;
+}
+
+static struct proc *process(void *arg, unsigned node)
+{
+    struct groupworld *g = arg;
+    return g->procs[node];
+}
+
+/* The place of an operation: of whichever of its requests was executed, and of the first if several
+ * went through the log, for then the others were answered from the session. */
+static uint64_t place_of(const struct groupworld *g, const struct history_ref *ref)
+{
+    const struct history_try *tries = (const void *)g->load.tries.data;
+    uint64_t best = grouporder_place(&g->order, ref->conn, ref->number);
+    for (size_t i = 0; i < ref->before_count; i++) {
+        const struct history_try *t = &tries[ref->before + i];
+        uint64_t place = grouporder_place(&g->order, t->conn, t->number);
+        best = place != 0 && (best == 0 || place < best) ? place : best;
+    }
+    return best;
+}
+
+/* The order of execution as a witness: a proof, in one pass, when it fits. */
+static bool order_explains(struct groupworld *g)
+{
+    struct workload *l = &g->load;
+    for (size_t i = 0; i < l->history.count; i++) {
+        l->history.meta[i].index = place_of(g, &l->refs[i]);
+        if (l->refs[i].refused && l->history.meta[i].index != 0) {
+            world_fail(&g->world, "X1 linearizability",
+                       "operation %zu of the history was said not to happen, and happened", i);
+            return true;
+        }
+    }
+    return workload_order_explains(l);
+}
+
+static void nemeses_init(struct groupworld *g)
+{
+    uint64_t election = plan_get(g->plan, PLAN_GROUP_ELECTION_MS);
+    g->election_ns = 2 * election * NS_PER_MS;
+    g->live_ns = LIVE * g->election_ns + LIVE_S * NS_PER_S;
+    g->nemesis = (struct nemesis){.world = &g->world,
+                                  .targets = g->nodes,
+                                  .host = g->hosts,
+                                  .proc = g->procs,
+                                  .stopping = g->stopping,
+                                  .pause_ms = PAUSES * election,
+                                  .ops = &g->load.started,
+                                  .busy = &g->load.running,
+                                  .wake = &g->director};
+    g->net =
+        (struct netnemesis){.world = &g->world,
+                            .hosts = g->hosts,
+                            .nodes = g->nodes,
+                            .clients = (unsigned)plan_get(g->plan, PLAN_CLIENTS),
+                            .election_ns = election * NS_PER_MS,
+                            .span_ns = plan_get(g->plan, PLAN_GROUP_SPAN) * election * NS_PER_MS,
+                            .peer_port = GROUP_PEER_PORT,
+                            .first_ordinal = 10000,
+                            .leader = leader,
+                            .process = process,
+                            .arg = g};
+}
+
+static void load_init(struct groupworld *g)
+{
+    size_t clients = (size_t)plan_get(g->plan, PLAN_CLIENTS);
+    g->load = (struct workload){.world = &g->world,
+                                .plan = g->plan,
+                                .result = g->result,
+                                .nemesis = &g->nemesis,
+                                .wake = &g->director,
+                                .nodes = g->nodes,
+                                .asked = everybody(g),
+                                .sessions = plan_get(g->plan, PLAN_GROUP_SESSIONS) == 1,
+                                .patience_ns = g->live_ns,
+                                .answer_ms = 2 * g->election_ns / NS_PER_MS};
+    workload_init(&g->load, clients + VERIFIERS);
+    for (size_t i = 0; i < clients; i++) {
+        g->hosts[g->nodes + i] = world_host(&g->world, NULL);
+        g->load.clients[i].host = g->hosts[g->nodes + i];
+    }
+}
+
+static void groupworld_init(struct groupworld *g, const struct trial_options *o,
+                            struct trial_result *r)
+{
+    struct mem *mem = simmem();
+    *g = (struct groupworld){.options = o, .plan = o->plan, .result = r};
+    *r = (struct trial_result){0};
+    struct world_options wo = trial_world(o, &groupwatch_hooks, g);
+    world_init(&g->world, mem, &wo);
+    trial_attach(o, &g->world);
+    list_init(&g->tasks);
+    raftwatch_init(&g->watch, mem);
+    grouporder_init(&g->order, mem);
+    buf_init(&g->ids, mem);
+    chooser_stream_init(&g->draw, &g->world.chooser, CHOOSE_NEMESIS, 90);
+    g->nodes = (unsigned)plan_get(o->plan, PLAN_GROUP_NODES);
+    for (unsigned i = 0; i < g->nodes; i++) {
+        g->hosts[i] = world_host(&g->world, NULL);
+        groupnode_init(g, i);
+    }
+    g->world.flip_hosts = g->nodes; /* what clients speak is not checked */
+    nemeses_init(g);
+    load_init(g);
+}
+
+static void groupworld_release(struct groupworld *g)
+{
+    while (!list_empty(&g->tasks)) {
+        task_kill(LIST_ENTRY(g->tasks.next, struct task, link));
+    }
+    nemesis_release(&g->nemesis);
+    netnemesis_release(&g->net);
+    for (unsigned i = 0; i < g->nodes; i++) {
+        g->procs[i] = NULL; /* their ends are nobody's business any more */
+    }
+    world_release(&g->world);
+    workload_release(&g->load);
+    raftwatch_release(&g->watch);
+    grouporder_release(&g->order);
+    buf_release(&g->ids);
+    mem_release(simmem(), g->marks);
+}
+
+void groupworld_run(const struct trial_options *o, struct trial_result *r, struct buf *tail)
+{
+    struct groupworld *g = mem_alloc(simmem(), sizeof *g);
+    groupworld_init(g, o, r);
+    g->director = world_task(&g->world, "director", &g->tasks, director_run, g);
+    (void)world_run(&g->world); /* its failure is in the result */
+    if (!g->world.failure.set && g->load.history.count > 0 && !order_explains(g)) {
+        workload_search(&g->load);
+    }
+    trial_account(&g->world, r);
+    if (tail != NULL && !r->ok) {
+        trial_tail(&g->world, tail);
+    }
+    if (o->history != NULL) {
+        enum status st = lin_jsonl_write(&g->load.history, o->history);
+        CK(st == ST_OK);
+    }
+    groupworld_release(g);
+    mem_release(simmem(), g);
+}
