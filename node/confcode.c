@@ -36,6 +36,9 @@ size_t confcode_write(const struct raft_config *config, char out[CONFCODE_MAX])
 {
     size_t size = 0;
     CK(config->count <= RAFT_MEMBERS_MAX);
+    if (config->count == 0) {
+        out[size++] = CONFCODE_EMPTY;
+    }
     for (uint32_t i = 0; i < config->count; i++) {
         CK(config->members[i].id != 0);
         CK((config->members[i].roles & ~ROLES_KNOWN) == 0);
@@ -89,6 +92,12 @@ enum status confcode_read(struct slice in, struct raft_config *config)
 {
     const char *end = in.data + in.size;
     config->count = 0;
+    if (in.size == 1 && in.data[0] == CONFCODE_EMPTY) {
+        return ST_OK;
+    }
+    if (in.size == 0) {
+        return ST_CORRUPT;
+    }
     for (const char *p = in.data; p < end;) {
         struct raft_member m = {0};
         if (end - p < 2 || *p != TAG_MEMBERS || (unsigned char)p[1] > end - p - 2) {

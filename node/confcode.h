@@ -4,7 +4,8 @@
  * Invariants: I1 what is written reads back the same   I2 one configuration has one encoding, of at
  * most CONFCODE_MAX bytes   I3 what is read is sane in form: ids ascend and are not 0, roles are
  * known, there are at most RAFT_MEMBERS_MAX (tests/node/test_confcode.c). A field that is not known
- * is refused: a configuration that is half understood must not count.
+ * is refused: a configuration that is half understood must not count. The empty configuration, of a
+ * node that waits to be let in, is one byte that no member begins with: no bytes at all are none.
  * Failure: ST_CORRUPT; the configuration is empty then. Determinism: functions of their inputs. */
 #ifndef NODE_CONFCODE_H
 #define NODE_CONFCODE_H
@@ -15,6 +16,7 @@
 #include "raft/rafttypes.h"
 
 #define CONFCODE_MEMBER_MAX 24u /* bytes of a member, with its tag and length */
+#define CONFCODE_EMPTY      '\0'
 #define CONFCODE_MAX        (CONFCODE_MEMBER_MAX * RAFT_MEMBERS_MAX)
 
 /* Returns the bytes written. The configuration is a valid one. */

@@ -32,6 +32,10 @@ static void confcode__bytes_are_those_of_the_tables(void)
         struct peermsg_config m;
         peertest_config(&a, &g);
         size_t size = confcode_write(&a, bytes);
+        if (a.count == 0) {
+            EXPECT(size == 1 && bytes[0] == CONFCODE_EMPTY);
+            continue;
+        }
         EXPECT(pbdec_read(&peermsg_config_table, slice_of(bytes, size), &arena, &m, NULL) == ST_OK);
         EXPECT(confcode_from(&m, &b) == ST_OK);
         EXPECT(peertest_config_same(&a, &b));
