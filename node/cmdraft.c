@@ -11,12 +11,27 @@
 
 /* ---- in the log ---- */
 
+/* Decimal, above 0, of 64 bits: what lives are called does not fit into RESP's integers. */
 static bool number_read(const struct call *c, uint32_t i, uint64_t *value)
 {
-    int64_t v;
-    bool good = command_integer(c->args[i], &v) && v > 0;
-    *value = good ? (uint64_t)v : 0;
-    return good;
+    struct slice text = c->args[i];
+    uint64_t v = 0;
+    for (size_t k = 0; k < text.size; k++) {
+        uint64_t digit = (uint64_t)(text.data[k] - '0');
+        if (text.data[k] < '0' || text.data[k] > '9' || v > (UINT64_MAX - digit) / 10) {
+            return false;
+        }
+        v = v * 10 + digit;
+    }
+    *value = v;
+    return v > 0;
+}
+
+static void number_text(struct call *c, uint64_t v)
+{
+    char text[24];
+    (void)snprintf(text, sizeof text, "%" PRIu64, v);
+    reply_text(c->reply, text);
 }
 
 /* An address that everybody takes for one, as it is printed. */
@@ -100,7 +115,7 @@ static void members_reply(struct call *c)
         reply_text(c->reply, "node");
         reply_integer(c->reply, (int64_t)p->id);
         reply_text(c->reply, "incarnation");
-        reply_integer(c->reply, (int64_t)p->incarnation);
+        number_text(c, p->incarnation);
         reply_text(c->reply, "role");
         reply_text(c->reply, roles_text(p));
         if (m.leads) {
@@ -133,9 +148,15 @@ static void status_reply(struct call *c)
 {
     struct replica_status s;
     replica_status(c->core->replica, &s);
-    reply_map(c->reply, 12);
+    const struct env_addr *peer = &c->core->opt->peer_listen;
+    char text[ADDR_TEXT_MAX] = "";
+    if (peer->family != 0) {
+        (void)addr_format(peer, text);
+    }
+    reply_map(c->reply, 13);
     number_reply(c, "node", s.raft.self);
-    number_reply(c, "incarnation", s.raft.incarnation);
+    reply_text(c->reply, "incarnation");
+    number_text(c, s.raft.incarnation);
     reply_text(c->reply, "state");
     reply_text(c->reply, state_text(s.raft.state));
     number_reply(c, "leader", s.raft.leader);
@@ -147,6 +168,8 @@ static void status_reply(struct call *c)
     number_reply(c, "applied", s.applied.place.index);
     number_reply(c, "members", s.raft.members);
     number_reply(c, "damaged", s.raft.damaged);
+    reply_text(c->reply, "peer_address");
+    reply_text(c->reply, text);
 }
 
 /* ---- changing ---- */

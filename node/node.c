@@ -3,6 +3,7 @@
 
 #include "base/ck.h"
 #include "env/note.h"
+#include "node/ctl.h"
 #include "node/dbtool.h"
 #include "node/member.h"
 #include "node/roster.h"
@@ -81,6 +82,7 @@ static enum status member_serve(struct env *env, struct nodeopt *opt, struct err
     st = core_new(env, NULL, member_replica(m), opt, &core);
     st = st == ST_OK ? member_start(m, err) : err_status(err, st, "cannot start");
     if (st == ST_OK) {
+        opt->peer_listen = member_address(m); /* RAFT STATUS tells it */
         st = server_run(env, core, opt, err);
         enum status failed = replica_failed(member_replica(m));
         st = st == ST_OK && failed != ST_OK ? err_status(err, failed, "the replica stopped") : st;
@@ -139,6 +141,9 @@ int node_main(struct env *env, int argc, char **argv)
     const char *word = argc > 1 ? argv[1] : "";
     if (strcmp(word, "serve") == 0) {
         return serve_main(env, argc - 2, argv + 2);
+    }
+    if (strcmp(word, "ctl") == 0) {
+        return ctl_run(env, argc - 1, argv + 1);
     }
     if (dbtool_knows(word)) {
         return dbtool_run(env, argc - 1, argv + 1);

@@ -367,6 +367,7 @@ void nodeopt_help(struct env *env)
 {
     static const char head[] = "usage: tinykv serve --data DIR [options]\n"
                                "       tinykv serve --data DIR --id N [--peers LIST] [options]\n"
+                               "       tinykv ctl [OPTIONS] COMMAND      a group, from outside\n"
                                "       tinykv dump wal|sst|manifest FILE\n"
                                "       tinykv verify|repair|stats DIR\n"
                                "       tinykv version\n"

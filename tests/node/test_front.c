@@ -304,8 +304,8 @@ static void front__changes_go_to_the_core_one_by_one(void)
     REPLIES(&g, "-ERR value is not an integer", "-ERR unknown subcommand",
             "-ERR value is not an integer", "-ERR unknown subcommand", "+OK\r\n",
             "-ERR Command not allowed", "-EXECABORT", "-ERR an address is", "+OK\r\n",
-            "*2\r\n*6\r\n$4\r\nnode\r\n:3\r\n$11\r\nincarnation\r\n:30\r\n$4\r\nrole\r\n"
-            "$5\r\nvoter\r\n*6\r\n$4\r\nnode\r\n:4\r\n$11\r\nincarnation\r\n:40\r\n$4\r\n"
+            "*2\r\n*6\r\n$4\r\nnode\r\n:3\r\n$11\r\nincarnation\r\n$2\r\n30\r\n$4\r\nrole\r\n"
+            "$5\r\nvoter\r\n*6\r\n$4\r\nnode\r\n:4\r\n$11\r\nincarnation\r\n$2\r\n40\r\n$4\r\n"
             "role\r\n$7\r\nlearner\r\n");
     rig_release(&g);
 }
