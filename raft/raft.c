@@ -219,6 +219,9 @@ static void lead_time(struct raft *r, struct raft_out *out, uint8_t force)
 
 static void time_passes(struct raft *r, struct raft_out *out, uint8_t force)
 {
+    if (force == RAFT_FORCE_LAPSE) {
+        r->sticky_until = 0;
+    }
     if (r->state == RAFT_LEADER) {
         lead_time(r, out, force);
     } else if (r->now >= r->election_at || force == RAFT_FORCE_ELECTION) {

@@ -122,6 +122,8 @@ enum raft_force {
     RAFT_FORCE_NONE = 0,
     RAFT_FORCE_ELECTION,  /* nothing was heard for an election timeout; a leader: no quorum was */
     RAFT_FORCE_HEARTBEAT, /* the next heartbeat is due */
+    RAFT_FORCE_LAPSE,     /* no leader was heard for so long that others may be elected (4.2.3), but
+                             not for this wait's own timeout, which is longer; without leases */
 };
 
 /* What is wrong with entries that the log's own identities say were there. */
@@ -307,10 +309,10 @@ void raft_copy(struct raft *to, const struct raft *from);
 /* Of the whole state: equal states have equal digests, on every machine. */
 uint64_t raft_digest(const struct raft *r);
 
-/* The same for a search in which time stands still (RAFT_FORCE moves it): without clock, timeouts,
- * random numbers and the names of lives (so such a search asks no reads of nodes that it restarts);
- * numbers of writes relative to the latest. The node `id` is called names[id]; names[0] is 0:
- * states that differ in who is who alone can be made equal. */
+/* The same for a search in which time stands still (RAFT_FORCE moves it): without clock, timeouts
+ * (RAFT_FORCE_LAPSE comes when it matters), random numbers and the names of lives (so such a search
+ * asks no reads of nodes that it restarts); numbers of writes relative to the latest. The node `id`
+ * is called names[id]; names[0] is 0: states that differ in who is who alone can be made equal. */
 uint64_t raft_digest_timeless(const struct raft *r, const uint64_t *names);
 
 /* Structure, O(state); for CK_SLOW and tests. */

@@ -90,10 +90,10 @@ static uint64_t sum_peers(const struct raft *r, const uint64_t *names)
 
 uint64_t raft_digest_timeless(const struct raft *r, const uint64_t *names)
 {
-    uint64_t h = HASH_FOLD(0, names[r->o.self], r->state, r->stalled, r->owes, r->handed, r->more,
-                           r->started, r->wanted, names[r->leader], r->session, r->accepted,
-                           r->leader_commit, r->owed_probe, r->term_first, names[r->transferee],
-                           r->probe, r->sticky_until > r->now);
+    uint64_t h =
+        HASH_FOLD(0, names[r->o.self], r->state, r->stalled, r->owes, r->handed, r->more,
+                  r->started, r->wanted, names[r->leader], r->session, r->accepted,
+                  r->leader_commit, r->owed_probe, r->term_first, names[r->transferee], r->probe);
     h = HASH_FOLD(h, r->hard.term, names[r->hard.vote], r->seq - r->hard_seq, r->seq - r->done,
                   r->snap_seq, r->mend_seq, r->mend_hi, r->pending_count);
     for (uint32_t i = 0; i < r->pending_count; i++) {

@@ -473,6 +473,17 @@ static void crash(const struct explworld_tools *t, struct explworld *w, uint64_t
 
 /* ---- moves ---- */
 
+static void force(const struct explworld_tools *t, struct explworld *w, uint64_t id,
+                  enum raft_force what)
+{
+    step(t, w, id, &(struct raft_event){.type = RAFT_EV_TIME, .force = (uint8_t)what}, NULL);
+}
+
+static bool asks_for_votes(const struct raft_msg *m)
+{
+    return m->type == RAFT_MSG_VOTE || m->type == RAFT_MSG_PREVOTE;
+}
+
 static void deliver(const struct explworld_tools *t, struct explworld *w, uint32_t at, bool stays)
 {
     struct explworld_msg m;
@@ -491,6 +502,9 @@ static void deliver(const struct explworld_tools *t, struct explworld *w, uint32
         }
     }
     m.m.items = m.m.count > 0 ? items : NULL;
+    if (asks_for_votes(&m.m)) {
+        force(t, w, m.m.to, RAFT_FORCE_LAPSE); /* who is bound to a leader loses it: no news */
+    }
     step(t, w, m.m.to, &(struct raft_event){.type = RAFT_EV_RECEIVE, .msg = &m.m}, m.entries);
 }
 
@@ -537,12 +551,6 @@ static void ask(const struct explworld_tools *t, struct explworld *w, uint64_t i
 {
     w->asked[w->reads++] = w->committed;
     step(t, w, id, &(struct raft_event){.type = RAFT_EV_READ, .context = w->reads}, NULL);
-}
-
-static void force(const struct explworld_tools *t, struct explworld *w, uint64_t id,
-                  enum raft_force what)
-{
-    step(t, w, id, &(struct raft_event){.type = RAFT_EV_TIME, .force = (uint8_t)what}, NULL);
 }
 
 void explworld_make(const struct explworld_tools *t, struct explworld *w, explworld_move move)
@@ -599,6 +607,13 @@ static bool repeated(const struct explworld *w, uint32_t i)
     return false;
 }
 
+/* A leader that hears no quorum steps down by itself: until then nobody unseats it by asking. */
+static bool is_ignored(const struct explworld *w, const struct raft_msg *m)
+{
+    struct raft_view v = explworld_view(w, m->to);
+    return asks_for_votes(m) && !m->transfer && m->term >= v.term && v.state == RAFT_LEADER;
+}
+
 static uint32_t node_moves(const struct explworld *w, uint64_t id, explworld_move *moves)
 {
     const struct explore_preset *p = w->preset;
@@ -634,7 +649,7 @@ uint32_t explworld_moves(const struct explworld *w, explworld_move *moves)
     const struct explore_preset *p = w->preset;
     uint32_t n = 0;
     for (uint32_t i = 0; i < w->net_count; i++) {
-        if (repeated(w, i)) {
+        if (repeated(w, i) || is_ignored(w, &w->net[i].m)) {
             continue;
         }
         moves[n++] = explworld_move_of(EXPLWORLD_DELIVER, i);

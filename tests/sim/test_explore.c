@@ -97,6 +97,36 @@ static void explore__nodes_that_look_alike_are_one(void)
     buf_release(&trace);
 }
 
+/* Who has heard a leader, and hears no more of it, votes for another without standing itself. */
+static void explore__a_follower_votes_again(void)
+{
+    struct explore_preset pair = {
+        .name = "pair", .purpose = "", .nodes = 3, .voters = 3, .terms = 2, .net = 6};
+    struct explworld_tools t;
+    explworld_move moves[EXPLWORLD_MOVES];
+    pair.instant = true;
+    pair.prelude[0] = (struct explworld_election){1, 2, 1};
+    EXPECT(explworld_tools_init(&t, simmem(), &pair) == ST_OK);
+    struct explworld *w = mem_alloc(simmem(), t.size);
+    explworld_begin(&t, w, &pair);
+    explworld_make(&t, w, explworld_move_of(EXPLWORLD_BEAT, 1));
+    while (w->net_count > 0) { /* all are in its log, and follow it */
+        explworld_make(&t, w, explworld_move_of(EXPLWORLD_DELIVER, 0));
+    }
+    EXPECT(w->committed == 1 && explworld_view(w, 2).leader == 1);
+    explworld_make(&t, w, explworld_move_of(EXPLWORLD_TIMEOUT, 3));
+    EXPECT(w->net_count == 2); /* to the leader, and to node 2 */
+    uint32_t count = explworld_moves(w, moves);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t at = explworld_at_of(moves[i]);
+        EXPECT(explworld_kind_of(moves[i]) != EXPLWORLD_DELIVER || w->net[at].m.to == 2);
+    }
+    explworld_make(&t, w, explworld_move_of(EXPLWORLD_DELIVER, w->net[0].m.to == 2 ? 0 : 1));
+    EXPECT(w->node[2].hard.term == 2 && w->node[2].hard.vote == 3);
+    mem_release(simmem(), w);
+    explworld_tools_release(&t);
+}
+
 /* A world put together wrong on purpose is noticed, and the moves that led there are told. */
 static void explore__a_violation_is_told(void)
 {
@@ -137,4 +167,4 @@ static void explore__a_violation_is_told(void)
 
 TAP_MAIN(RUN(explore__every_preset_is_silent); RUN(explore__the_same_search_finds_the_same);
          RUN(explore__a_small_world_ends); RUN(explore__nodes_that_look_alike_are_one);
-         RUN(explore__a_violation_is_told);)
+         RUN(explore__a_follower_votes_again); RUN(explore__a_violation_is_told);)
