@@ -62,6 +62,7 @@ static void session_run(struct clientlab *lab, const struct pbmsg_request *q, ui
         return;
     }
     CK(q->sequence > 0 && q->sequence < CLIENTLAB_NUMBERS && q->answered <= q->sequence);
+    CK(q->sequence - q->answered < CLIENT_WINDOW);
     s->floor = q->answered > s->floor ? q->answered : s->floor;
     if (q->sequence < s->floor) {
         r->code = PBMSG_CODE_FORGOTTEN;
@@ -198,20 +199,26 @@ static enum clientlab_mood mood_draw(struct clientlab *lab)
     return MOOD_SERVE;
 }
 
+static void say_leader(struct clientlab *lab, struct line *l, struct pbmsg_response *r, uint32_t id)
+{
+    char text[32];
+    struct env_addr a = clientlab_address(lab->nodes[id].host);
+    (void)snprintf(text, sizeof text, "%u.%u.%u.%u:%u", a.ip[0], a.ip[1], a.ip[2], a.ip[3], a.port);
+    r->code = PBMSG_CODE_NOT_LEADER;
+    r->has_leader = true;
+    r->leader.address = slice_text(text);
+    line_say(l, r);
+}
+
 static void refuse(struct clientlab *lab, struct line *l, struct pbmsg_response *r, bool leader)
 {
     static const int32_t codes[] = {PBMSG_CODE_UNAVAILABLE, PBMSG_CODE_BUSY, PBMSG_CODE_STOPPING};
-    char text[32];
-    r->code = leader ? PBMSG_CODE_NOT_LEADER : codes[prng_below(&lab->prng, 3)];
     r->retry_ms = (uint32_t)prng_below(&lab->prng, 30);
     if (leader && prng_below(&lab->prng, 3) > 0) {
-        struct env_addr a =
-            clientlab_address(lab->nodes[1 + prng_below(&lab->prng, lab->node_count)].host);
-        (void)snprintf(text, sizeof text, "%u.%u.%u.%u:%u", a.ip[0], a.ip[1], a.ip[2], a.ip[3],
-                       a.port);
-        r->has_leader = true;
-        r->leader.address = slice_text(text);
+        say_leader(lab, l, r, 1 + (uint32_t)prng_below(&lab->prng, lab->node_count));
+        return;
     }
+    r->code = leader ? PBMSG_CODE_NOT_LEADER : codes[prng_below(&lab->prng, 3)];
     line_say(l, r);
 }
 
@@ -234,6 +241,10 @@ static void request_run(struct node *n, struct line *l, const struct pbmsg_reque
                                              : counter_of(q->get.key);
     struct pbmsg_response r = {.id = q->id};
     struct pbmsg_response unknown = {.id = q->id, .code = PBMSG_CODE_UNKNOWN};
+    if (lab->leader != 0 && lab->leader != n->own->id) {
+        say_leader(lab, l, &r, lab->leader);
+        return;
+    }
     lab->moods[mood]++;
     if (mood == MOOD_EXPIRE && q->session != 0 && q->session <= lab->session_count) {
         lab->sessions[q->session].gone = true;
@@ -419,6 +430,13 @@ static void killer(void *arg)
     }
 }
 
+static void probed(void *arg, struct proc *p, const struct env_site *site)
+{
+    struct clientlab *lab = (struct clientlab *)arg;
+    (void)p;
+    lab->lost += strcmp(site->name, "client: a connection was lost") == 0;
+}
+
 static void ended(void *arg, struct proc *p)
 {
     struct simtest *t = arg;
@@ -486,6 +504,7 @@ bool clientlab_run(struct clientlab *lab)
 {
     simtest_open_plan(&lab->t);
     lab->t.hooks.ended = ended;
+    lab->t.hooks.probe = probed;
     lab->client_host = lab->t.host;
     lab->t.world.faults = true;
     for (uint32_t id = 1; id <= lab->node_count; id++) {

@@ -74,6 +74,7 @@ struct clientlab {
     struct clientload *load; /* for it */
     bool sessions_known;     /* the nodes have sessions */
     uint32_t node_count;
+    uint32_t leader; /* the others name it and serve nobody; 0: all serve */
     /* Another program in the place of the stand-ins; they are told to stop when the client ends. */
     proc_main_fn *program;
     int argc;
@@ -88,6 +89,7 @@ struct clientlab {
     uint64_t moods[MOODS];
     uint64_t repeats; /* numbers that came again and were known */
     uint64_t served;
+    uint64_t lost; /* connections, as the client says */
     char leaks[160];
 };
 
