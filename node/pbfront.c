@@ -246,6 +246,35 @@ static void words_session(struct words *w, const struct pbmsg_request *r)
     add_number(w, (int64_t)(r->session & INT64_MAX));
 }
 
+static void add_node(struct words *w, uint64_t node)
+{
+    if (node == 0 || node > INT64_MAX) {
+        refuse(w, PBMSG_CODE_NOT_FOUND, "a member has to be named");
+    }
+    add_number(w, (int64_t)(node & INT64_MAX));
+}
+
+static void words_raft(struct words *w, const struct pbmsg_request *r)
+{
+    begin(w, (enum pbmsg_which)r->op, "RAFT");
+    switch (r->op) {
+    case PBMSG_STATUS:
+        add_word(w, "STATUS");
+        break;
+    case PBMSG_MEMBERS:
+        add_word(w, "MEMBERS");
+        break;
+    case PBMSG_TRANSFER:
+        add_word(w, "TRANSFER");
+        add_node(w, r->transfer.node);
+        break;
+    default:
+        CK(r->op == PBMSG_REMOVE_MEMBER);
+        add_word(w, "REMOVE");
+        add_node(w, r->remove_member.node);
+    }
+}
+
 /* The words of a request that is no batch. */
 static void words_request(struct words *w, const struct pbmsg_request *r)
 {
@@ -280,6 +309,12 @@ static void words_request(struct words *w, const struct pbmsg_request *r)
     case PBMSG_RENEW_SESSION:
     case PBMSG_CLOSE_SESSION:
         words_session(w, r);
+        return;
+    case PBMSG_STATUS:
+    case PBMSG_MEMBERS:
+    case PBMSG_TRANSFER:
+    case PBMSG_REMOVE_MEMBER:
+        words_raft(w, r);
         return;
     case PBMSG_NONE:
         *w = (struct words){.count = 0};

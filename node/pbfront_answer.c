@@ -7,19 +7,13 @@
 
 #define NODES_KEEP 4096u /* of respval; more are given back */
 
-/* The reply that is being told. */
-struct telling {
-    struct pbfront *f;
-    const char *data;
-};
-
-static const struct respval_node *node_at(const struct telling *t, uint32_t i)
+const struct respval_node *pbfront_answer_node(const struct pbfront_telling *t, uint32_t i)
 {
     CK(i < t->f->value.count);
     return &t->f->value.nodes[i];
 }
 
-static struct slice text_at(const struct telling *t, uint32_t i)
+struct slice pbfront_answer_text(const struct pbfront_telling *t, uint32_t i)
 {
     return respval_text(&t->f->value, t->data, i);
 }
@@ -41,11 +35,16 @@ static const struct meaning meanings[] = {
     {"ERR the writes are too big", PBMSG_CODE_TOO_LARGE},
     {"ERR there are no sessions here", PBMSG_CODE_UNSUPPORTED},
     {"ERR a node that replicates knows sync only", PBMSG_CODE_UNSUPPORTED},
+    {"ERR this node does not replicate", PBMSG_CODE_UNSUPPORTED},
+    {"ERR node ", PBMSG_CODE_NOT_FOUND},
     {"ERR ", PBMSG_CODE_BAD_REQUEST},
     {"OOM ", PBMSG_CODE_NO_MEMORY},
     {"CORRUPT ", PBMSG_CODE_DAMAGED},
     {"READERR ", PBMSG_CODE_READ_FAILED},
     {"TIMEOUT ", PBMSG_CODE_TIMEOUT},
+    {"NOTLEADER ", PBMSG_CODE_NOT_LEADER},
+    {"TRYAGAIN another change", PBMSG_CODE_CONFLICT},
+    {"TRYAGAIN this node is stopping", PBMSG_CODE_STOPPING},
     {"TRYAGAIN ", PBMSG_CODE_UNAVAILABLE},
     {"BUSY ", PBMSG_CODE_BUSY},
     {"STOPPING ", PBMSG_CODE_STOPPING},
@@ -73,46 +72,47 @@ static enum pbmsg_code code_of(struct slice text)
 
 /* ---- results ---- */
 
-static void tell_get(const struct telling *t, struct job_shape s, uint32_t i,
+static void tell_get(const struct pbfront_telling *t, struct job_shape s, uint32_t i,
                      struct pbmsg_get_result *r)
 {
-    *r = (struct pbmsg_get_result){.found = node_at(t, i)->type != RESPVAL_NULL};
+    *r = (struct pbmsg_get_result){.found = pbfront_answer_node(t, i)->type != RESPVAL_NULL};
     if (r->found) {
-        CK(node_at(t, i)->type == RESPVAL_BULK);
-        r->size = node_at(t, i)->size;
-        r->value = (s.flags & PBFRONT_SIZE_ONLY) == 0 ? text_at(t, i) : slice_of(NULL, 0);
+        CK(pbfront_answer_node(t, i)->type == RESPVAL_BULK);
+        r->size = pbfront_answer_node(t, i)->size;
+        r->value =
+            (s.flags & PBFRONT_SIZE_ONLY) == 0 ? pbfront_answer_text(t, i) : slice_of(NULL, 0);
     }
 }
 
 /* With GET the reply is what was there, and that tells whether the condition held; without it a
  * null says that it did not. */
-static void tell_put(const struct telling *t, struct job_shape s, uint32_t i,
+static void tell_put(const struct pbfront_telling *t, struct job_shape s, uint32_t i,
                      struct pbmsg_put_result *r)
 {
-    bool null = node_at(t, i)->type == RESPVAL_NULL;
+    bool null = pbfront_answer_node(t, i)->type == RESPVAL_NULL;
     *r = (struct pbmsg_put_result){.done = !null};
     if ((s.flags & PBFRONT_PREVIOUS) != 0) {
         r->has_previous = !null;
-        r->previous = null ? slice_of(NULL, 0) : text_at(t, i);
+        r->previous = null ? slice_of(NULL, 0) : pbfront_answer_text(t, i);
         r->done = (s.flags & PBFRONT_ABSENT) != 0    ? null
                   : (s.flags & PBFRONT_PRESENT) != 0 ? !null
                                                      : true;
     }
 }
 
-static int64_t integer_at(const struct telling *t, uint32_t i)
+static int64_t integer_at(const struct pbfront_telling *t, uint32_t i)
 {
-    CK(node_at(t, i)->type == RESPVAL_INTEGER);
-    return node_at(t, i)->integer;
+    CK(pbfront_answer_node(t, i)->type == RESPVAL_INTEGER);
+    return pbfront_answer_node(t, i)->integer;
 }
 
 /* Fills one result; it has the layout of all operations that can be in a batch. */
-static void tell_op(const struct telling *t, struct job_shape s, uint32_t i,
+static void tell_op(const struct pbfront_telling *t, struct job_shape s, uint32_t i,
                     struct pbmsg_op_result *r)
 {
     *r = (struct pbmsg_op_result){.code = PBMSG_CODE_OK};
-    if (node_at(t, i)->type == RESPVAL_ERROR) {
-        r->code = code_of(text_at(t, i));
+    if (pbfront_answer_node(t, i)->type == RESPVAL_ERROR) {
+        r->code = code_of(pbfront_answer_text(t, i));
         return;
     }
     r->result = s.op;
@@ -139,7 +139,8 @@ static void tell_op(const struct telling *t, struct job_shape s, uint32_t i,
 }
 
 /* A result that stands alone. */
-static void tell_single(const struct telling *t, struct job_shape s, struct pbmsg_response *r)
+static void tell_single(const struct pbfront_telling *t, struct job_shape s,
+                        struct pbmsg_response *r)
 {
     struct pbmsg_op_result one;
     tell_op(t, s, 0, &one);
@@ -165,10 +166,10 @@ static void tell_single(const struct telling *t, struct job_shape s, struct pbms
     }
 }
 
-static enum status tell_batch(const struct telling *t, const struct job *j,
+static enum status tell_batch(const struct pbfront_telling *t, const struct job *j,
                               struct pbmsg_batch_result *r)
 {
-    uint32_t count = node_at(t, 0)->count;
+    uint32_t count = pbfront_answer_node(t, 0)->count;
     void *items = NULL;
     enum status st = pbarena_grow(&t->f->arena, &items, 0, count * sizeof *r->results.items);
     if (st != ST_OK) {
@@ -183,7 +184,7 @@ static enum status tell_batch(const struct telling *t, const struct job *j,
 }
 
 /* [where to go on, [key, value, …]], or how many. */
-static enum status tell_scan(const struct telling *t, struct job_shape s,
+static enum status tell_scan(const struct pbfront_telling *t, struct job_shape s,
                              struct pbmsg_scan_result *r)
 {
     if ((s.flags & PBFRONT_COUNT) != 0) {
@@ -193,7 +194,7 @@ static enum status tell_scan(const struct telling *t, struct job_shape s,
     uint32_t step = (s.flags & PBFRONT_KEYS) != 0 ? 1 : 2;
     uint32_t place = respval_child(&t->f->value, 0, 0);
     uint32_t list = respval_child(&t->f->value, 0, 1);
-    uint32_t count = node_at(t, list)->count / step;
+    uint32_t count = pbfront_answer_node(t, list)->count / step;
     void *items = NULL;
     if (count > 0) {
         enum status st = pbarena_grow(&t->f->arena, &items, 0, count * sizeof *r->pairs.items);
@@ -201,23 +202,23 @@ static enum status tell_scan(const struct telling *t, struct job_shape s,
             return st;
         }
     }
-    if (node_at(t, place)->type != RESPVAL_NULL) {
-        r->continuation = text_at(t, place);
+    if (pbfront_answer_node(t, place)->type != RESPVAL_NULL) {
+        r->continuation = pbfront_answer_text(t, place);
     }
     r->pairs.items = items;
     r->pairs.count = count;
     r->count = count;
     for (uint32_t i = 0; i < count; i++) {
         uint32_t at = list + 1 + i * step; /* leaves: each is one node */
-        r->pairs.items[i] = (struct pbmsg_pair){.key = text_at(t, at)};
+        r->pairs.items[i] = (struct pbmsg_pair){.key = pbfront_answer_text(t, at)};
         if (step == 2) {
-            r->pairs.items[i].value = text_at(t, at + 1);
+            r->pairs.items[i].value = pbfront_answer_text(t, at + 1);
         }
     }
     return ST_OK;
 }
 
-static enum status tell_result(const struct telling *t, const struct job *j,
+static enum status tell_result(const struct pbfront_telling *t, const struct job *j,
                                struct pbmsg_response *r)
 {
     r->result = j->shape.op;
@@ -227,13 +228,22 @@ static enum status tell_result(const struct telling *t, const struct job *j,
     case PBMSG_SCAN:
         return tell_scan(t, j->shape, &r->scan);
     case PBMSG_PING:
-        r->ping.payload = text_at(t, 0);
+        r->ping.payload = pbfront_answer_text(t, 0);
         return ST_OK;
     case PBMSG_OPEN_SESSION:
         r->open_session.session = (uint64_t)integer_at(t, 0);
         return ST_OK;
+    case PBMSG_MEMBERS:
+        return pbfront_raft_members(t, &r->members);
+    case PBMSG_STATUS:
+        pbfront_raft_status(t, &r->status);
+        return ST_OK;
+    case PBMSG_TRANSFER:
+        r->transfer.leader = j->change.node;
+        return ST_OK;
     case PBMSG_RENEW_SESSION:
     case PBMSG_CLOSE_SESSION:
+    case PBMSG_REMOVE_MEMBER:
         return ST_OK;
     default:
         tell_single(t, j->shape, r);
@@ -243,7 +253,7 @@ static enum status tell_result(const struct telling *t, const struct job *j,
 
 /* ---- responses ---- */
 
-static enum status tell(struct telling *t, const struct job *j, struct buf *out)
+static enum status tell(struct pbfront_telling *t, const struct job *j, struct buf *out)
 {
     struct pbmsg_response r = {.id = j->pb_id};
     struct respval *v = &t->f->value;
@@ -253,8 +263,8 @@ static enum status tell(struct telling *t, const struct job *j, struct buf *out)
         return st;
     }
     CK(v->at == j->out.bytes.size);
-    if (node_at(t, 0)->type == RESPVAL_ERROR) {
-        r.message = text_at(t, 0);
+    if (pbfront_answer_node(t, 0)->type == RESPVAL_ERROR) {
+        r.message = pbfront_answer_text(t, 0);
         r.code = code_of(r.message);
     } else {
         st = tell_result(t, j, &r);
@@ -274,7 +284,7 @@ static void value_reset(struct respval *v)
 
 enum status pbfront_answer(struct pbfront *f, struct job *j)
 {
-    struct telling t = {.f = f, .data = j->out.bytes.data};
+    struct pbfront_telling t = {.f = f, .data = j->out.bytes.data};
     struct buf out;
     if (j->shape.op == 0) {
         return ST_OK;

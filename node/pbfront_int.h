@@ -13,6 +13,21 @@ enum pbfront_flag {
     PBFRONT_KEYS = 32,
 };
 
+/* The reply that is being told: its nodes, and the bytes that they lie in. */
+struct pbfront_telling {
+    struct pbfront *f;
+    const char *data;
+};
+
+/* Node i, and its text. */
+const struct respval_node *pbfront_answer_node(const struct pbfront_telling *t, uint32_t i);
+struct slice pbfront_answer_text(const struct pbfront_telling *t, uint32_t i);
+
+/* Of RAFT STATUS and RAFT MEMBERS. */
+void pbfront_raft_status(const struct pbfront_telling *t, struct pbmsg_status_result *r);
+NODISCARD enum status pbfront_raft_members(const struct pbfront_telling *t,
+                                           struct pbmsg_members_result *r);
+
 /* Appends a framed Response without a result. */
 NODISCARD enum status pbfront_say(uint64_t id, enum pbmsg_code code, const char *text,
                                   struct buf *out);

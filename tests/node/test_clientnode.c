@@ -114,5 +114,111 @@ static void test_clientnode__a_group_of_three(void)
     many_seeds(3);
 }
 
+/* ---- one thing at a time ---- */
+
+static struct client_call call_of(struct env *env, uint32_t op)
+{
+    return (struct client_call){.request.op = op,
+                                .deadline = env_clock_mono(env) + 20000 * CLIENTLAB_MS};
+}
+
+static bool run_call(struct client *c, struct client_call *call, enum pbmsg_code code)
+{
+    bool good = client_run(c, call) == ST_OK && call->code == (int32_t)code;
+    if (!good) {
+        printf("# operation %u: outcome %d, code %d\n", call->request.op, (int)call->outcome,
+               call->code);
+    }
+    return good;
+}
+
+static void ask_group(struct client *c, struct env *env)
+{
+    struct client_call status = call_of(env, PBMSG_STATUS);
+    EXPECT(run_call(c, &status, PBMSG_CODE_OK));
+    const struct pbmsg_status_result *s = &status.response->status;
+    EXPECT(s->node >= 1 && s->node <= lab.node_count);
+    EXPECT(s->incarnation != 0 && s->term > 0 && s->first_index > 0);
+    EXPECT(s->last_index >= s->commit_index && s->commit_index >= s->applied_index);
+    EXPECT((s->role == PBMSG_ROLE_LEADER) == (s->leader == s->node));
+    EXPECT(lab.node_count > 1 || s->role == PBMSG_ROLE_LEADER);
+    struct client_call members = call_of(env, PBMSG_MEMBERS);
+    EXPECT(run_call(c, &members, PBMSG_CODE_OK));
+    const struct pbmsg_members_result *m = &members.response->members;
+    EXPECT(m->members.count == lab.node_count);
+    for (uint32_t i = 0; i < m->members.count; i++) {
+        EXPECT(m->members.items[i].node == i + 1 && m->members.items[i].roles == 1);
+    }
+    struct client_call remove = call_of(env, PBMSG_REMOVE_MEMBER);
+    remove.request.remove_member.node = 9; /* it goes on to the leader, which says no */
+    EXPECT(run_call(c, &remove, PBMSG_CODE_NOT_FOUND) && remove.outcome == CLIENT_NOT_DONE);
+}
+
+static void ask_sessions(struct client *c, struct env *env)
+{
+    struct client_call open = call_of(env, PBMSG_OPEN_SESSION);
+    struct client_call renew = call_of(env, PBMSG_RENEW_SESSION);
+    struct client_call close = call_of(env, PBMSG_CLOSE_SESSION);
+    EXPECT(run_call(c, &open, PBMSG_CODE_OK) && client_session(c) != 0);
+    EXPECT(run_call(c, &renew, PBMSG_CODE_OK) && client_session(c) != 0);
+    struct pbmsg_op ops[2] = {{.op = PBMSG_INCR, .incr = {.key = slice_text("s"), .delta = 2}},
+                              {.op = PBMSG_GET, .get.key = slice_text("s")}};
+    struct client_call batch = call_of(env, PBMSG_BATCH);
+    batch.once = true;
+    batch.request.batch.ops.items = ops;
+    batch.request.batch.ops.count = 2;
+    EXPECT(run_call(c, &batch, PBMSG_CODE_OK));
+    EXPECT(batch.response->batch.results.items[0].incr.value == 2);
+    EXPECT(run_call(c, &close, PBMSG_CODE_OK) && client_session(c) == 0);
+    EXPECT(run_call(c, &batch, PBMSG_CODE_SESSION_EXPIRED));
+}
+
+/* A request over the node's limit: its connection ends, those before it are answered, and it is
+ * known that it was not done. */
+static void ask_too_much(struct client *c, struct env *env)
+{
+    static char big[100000];
+    struct client_call small = call_of(env, PBMSG_PING);
+    struct client_call put = call_of(env, PBMSG_PUT);
+    put.request.put =
+        (struct pbmsg_put){.key = slice_text("big"), .value = slice_of(big, sizeof big)};
+    client_send(c, &small);
+    EXPECT(run_call(c, &put, PBMSG_CODE_TOO_LARGE));
+    EXPECT(small.ended && small.outcome == CLIENT_DONE);
+    EXPECT(put.outcome == CLIENT_NOT_DONE && put.attempts == 1);
+    EXPECT(run_call(c, &small, PBMSG_CODE_OK));
+}
+
+static int asking(struct clientlab *l, struct env *env)
+{
+    static struct env_addr addrs[CLIENTLAB_NODES + 1];
+    struct client_options o;
+    struct client *c;
+    clientlab_options(l, &o, addrs);
+    o.node_count = l->node_count;
+    EXPECT(client_new(env, &o, &c) == ST_OK);
+    ask_sessions(c, env);
+    ask_group(c, env);
+    ask_too_much(c, env);
+    client_free(c);
+    return 0;
+}
+
+static void test_clientnode__status_sessions_and_limits(void)
+{
+    for (uint32_t group = 1; group <= 3; group += 2) {
+        lab_start(1, group);
+        plan_release(&lab.t.plan);
+        plan_init(&lab.t.plan, simmem(), group); /* nothing fails */
+        lab.client = asking;
+        for (uint32_t id = 1; id <= lab.node_count; id++) {
+            (void)snprintf(words[id][4], sizeof words[0][0], "--max-request=50000");
+        }
+        EXPECT(clientlab_run(&lab));
+        EXPECT(lab.leaks[0] == '\0');
+        clientlab_close(&lab);
+    }
+}
+
 TAP_MAIN(RUN(test_clientnode__a_node_alone); RUN(test_clientnode__a_group_of_one);
-         RUN(test_clientnode__a_group_of_three);)
+         RUN(test_clientnode__a_group_of_three); RUN(test_clientnode__status_sessions_and_limits);)
