@@ -54,6 +54,8 @@ enum note_kind {
     /* node: a request that only reads was executed on the state after an entry. a: session, b: its
      * number on that connection, c: index of the entry. */
     NOTE_LOOKED,
+    /* node: its database is a snapshot now. a: index, b: term, c: digest, as with NOTE_APPLIED. */
+    NOTE_INSTALLED,
     /* node: its role in the group changed. a: term, b: enum raft_state, c: the leader, or 0. */
     NOTE_ROLE,
     /* node: the core was started with what the disk gave back. data: struct replicanote_start. */

@@ -14,11 +14,12 @@
 
 /* ---- options ---- */
 
+/* Room is left for the longest name in `dir`. */
 static enum status dirs_make(char db[ENV_PATH_MAX], char log[ENV_PATH_MAX], const char *dir)
 {
     int a = snprintf(db, ENV_PATH_MAX, "%s/db", dir);
     int b = snprintf(log, ENV_PATH_MAX, "%s/raft", dir);
-    return a > 0 && b > 0 && b < ENV_PATH_MAX ? ST_OK : ST_NAMETOOLONG;
+    return a > 0 && b > 0 && b < ENV_PATH_MAX - 16 ? ST_OK : ST_NAMETOOLONG;
 }
 
 static void defaults(struct replica_options *o)
@@ -37,7 +38,7 @@ static void defaults(struct replica_options *o)
 
 /* What all founders begin behind; who is let in begins with nothing, and so is sent a snapshot,
  * without which it would never learn of founders that no entry names (raft.h). */
-static const struct raft_place founding = {1, 1};
+static const struct raft_place founding = {REPLICA_FOUNDED, 1};
 
 enum status replica_create(struct env *env, const struct replica_options *o,
                            const struct raftlog_identity *identity,
@@ -174,20 +175,27 @@ static enum status core_start(struct replica *r, const struct raftlog_start *s,
 
 /* ---- opening ---- */
 
-static enum status db_open(struct replica *r, struct err *err)
+enum status replica_db_open(struct replica *r, struct err *err)
 {
-    struct tkv_options o;
     struct tkv_error error = {.text = ""};
-    tkv_options_init(&o);
-    if (r->o.engine != NULL) {
-        o = *r->o.engine;
-    }
-    o.env = r->env;
-    o.log = false;
-    enum status st = view_status(tkv_open(&o, r->db_dir, &r->db, &error));
+    enum status st = view_status(tkv_open(&r->engine, r->db_dir, &r->db, &error));
     if (st != ST_OK) {
         r->db = NULL;
         err_set(err, "%s", error.text[0] != '\0' ? error.text : status_text(st));
+    }
+    return st == ST_OK ? statemachine_open(&r->sm, r->env, r->db, err) : st;
+}
+
+/* The database, or the snapshot that a crash kept from taking its place. */
+static enum status database_open(struct replica *r, const struct raftlog_start *s, struct err *err)
+{
+    enum status st = replica_install_mend(r, err);
+    if (st == ST_OK) {
+        st = replica_db_open(r, err);
+    }
+    if (st == ST_OK) {
+        founded(r, s);
+        st = replica_install_owed(r, &s->snapshot.place, err);
     }
     return st;
 }
@@ -202,12 +210,11 @@ static enum status parts_open(struct replica *r, struct err *err)
     }
     const struct raftlog_start *s = raftlog_start(r->log);
     r->identity = s->identity;
-    st = db_open(r, err);
+    st = database_open(r, s, err);
     if (st == ST_OK) {
-        st = statemachine_open(&r->sm, r->env, r->db, err);
+        st = replica_ship_open(r, err);
     }
     if (st == ST_OK) {
-        founded(r, s);
         st = places_check(r, s, err);
     }
     if (st == ST_OK) {
@@ -235,6 +242,12 @@ enum status replica_open(struct env *env, const struct replica_options *o, struc
     r->env = env;
     r->o = *o;
     defaults(&r->o);
+    tkv_options_init(&r->engine);
+    if (o->engine != NULL) {
+        r->engine = *o->engine;
+    }
+    r->engine.env = env;
+    r->engine.log = false;
     CK((r->o.proposals & (r->o.proposals - 1)) == 0);
     peerbox_init(&r->inbox, env, r->o.inbox_bytes);
     list_init(&r->submitted);
@@ -249,6 +262,7 @@ enum status replica_open(struct env *env, const struct replica_options *o, struc
     env_cond_init(env, &r->snap.cond);
     r->life = env_random_u64(env);
     enum status st = dirs_make(r->db_dir, r->log_dir, o->dir);
+    (void)snprintf(r->dir, sizeof r->dir, "%s", st == ST_OK ? o->dir : "");
     st = st == ST_OK ? parts_open(r, err) : err_status(err, st, "path of the database");
     if (st != ST_OK) {
         enum status closed = replica_close(r);
@@ -282,6 +296,7 @@ enum status replica_close(struct replica *r)
     }
     raftlog_batch_release(&r->apply_batch);
     raftlog_batch_release(&r->send_batch);
+    replica_ship_close(r);
     replica_ask_release(r);
     env_release(r->env, r->scratch);
     env_release(r->env, r->out.actions);
@@ -427,7 +442,7 @@ static bool any_news(const struct replica *r)
 {
     return r->mail || !list_empty(&r->submitted) || r->quit || r->abandon || r->old_read ||
            r->unreachable_count > 0 || replica_snap_news(r) ||
-           (!r->halted && (r->durable > r->done || r->disk_st != ST_OK));
+           (!r->halted && (replica_install_durable(r) > r->done || r->disk_st != ST_OK));
 }
 
 static uint64_t earlier(uint64_t a, uint64_t b)
@@ -453,12 +468,16 @@ static void status_share(struct replica *r)
 {
     struct replica_status *s = &r->shared;
     raft_view(r->core, &s->raft);
-    s->applied = r->sm.committed;
-    s->counts = r->sm.counts;
+    if (!r->snap.switching) {
+        s->applied = r->sm.committed;
+        s->counts = r->sm.counts;
+    }
     s->envelopes = r->envelopes;
     s->again = r->again;
     s->dropped = r->dropped;
     s->compacted = r->snap.compacted;
+    s->shipped = r->snap.shipped;
+    s->installed = r->snap.installed;
     s->failed = r->failed;
     replica_admin_share(r);
 }
@@ -490,7 +509,7 @@ static void news_take(struct replica *r, bool wait, struct news *n)
         list_remove(l);
         list_insert(q->change != NULL ? &r->changes : q->reads ? &r->asking : &r->waiting, l);
     }
-    n->durable = r->durable;
+    n->durable = replica_install_durable(r);
     memcpy(n->unreachable, r->unreachable, r->unreachable_count * sizeof *n->unreachable);
     n->unreachable_count = r->unreachable_count;
     n->disk_st = r->disk_st;
@@ -509,7 +528,7 @@ static void news_take(struct replica *r, bool wait, struct news *n)
 static bool proposal_is_sane(struct replica *r, const struct peerwire_in *m)
 {
     struct envelope head;
-    bool sane = true;
+    bool sane = m->msg.type != RAFT_MSG_PROPOSE || !r->snap.switching;
     for (uint32_t i = 0; sane && m->msg.type == RAFT_MSG_PROPOSE && i < m->msg.count; i++) {
         sane = m->entries[i].kind == RAFT_COMMAND &&
                envelope_open(&r->sm.reader, m->entries[i].data, &head) == ST_OK;
@@ -744,6 +763,16 @@ enum status replica_receive(struct replica *r, const struct peerwire_in *in)
         ENV_PROBE(r->env, "replica: the inbox is full");
     }
     return st;
+}
+
+enum status replica_staged(struct replica *r, const struct raft_msg *m, uint64_t config_index)
+{
+    return replica_install_offer(r, m, config_index);
+}
+
+void replica_snapshot_sent(struct replica *r, uint64_t node, uint64_t session, bool ok)
+{
+    replica_ship_sent(r, node, session, ok);
 }
 
 void replica_unreachable(struct replica *r, uint64_t node)

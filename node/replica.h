@@ -30,6 +30,7 @@
 #include "base/err.h"
 #include "base/list.h"
 #include "node/peerwire.h"
+#include "node/snapset.h"
 #include "node/statemachine.h"
 #include "raft/raft.h"
 #include "raft/raftlog.h"
@@ -96,6 +97,14 @@ struct replica_transport {
     /* The active configuration, or an address in the state machine, may have changed; also once at
      * the start. On the replica thread. NULL: nobody wants to know. */
     void (*members)(void *arg, const struct raft_config *config, struct statemachine *sm);
+    /* A snapshot for m->to: the files of `set` in `dir`. m is what its core gets when it has all of
+     * them. set and dir are borrowed until replica_snapshot_sent, which has to come, once. NULL:
+     * none can be sent. */
+    void (*send_snapshot)(void *arg, const struct raft_msg *m, const struct snapset *set,
+                          const char *dir);
+    /* What replica_staged told of goes to that name, durably; if it fails it is thrown away. On a
+     * thread of the replica's own, where it may block. NULL: none can come. */
+    enum status (*take_snapshot)(void *arg, const char *to, struct err *err);
     void *arg;
 };
 
@@ -152,6 +161,14 @@ void replica_abandon(struct replica *r);
  * ST_NOMEM: it is lost. */
 NODISCARD enum status replica_receive(struct replica *r, const struct peerwire_in *in);
 
+/* A whole snapshot was staged: m is the message that comes with it. ST_BUSY: it stays where it is;
+ * offered again, it may be told of again. */
+NODISCARD enum status replica_staged(struct replica *r, const struct raft_msg *m,
+                                     uint64_t config_index);
+
+/* What send_snapshot began is over; from its call on, and until replica_close. */
+void replica_snapshot_sent(struct replica *r, uint64_t node, uint64_t session, bool ok);
+
 /* What was sent to that node lately is probably lost. */
 void replica_unreachable(struct replica *r, uint64_t node);
 
@@ -163,6 +180,8 @@ struct replica_status {
     uint64_t again;     /* proposed again */
     uint64_t dropped;   /* messages */
     uint64_t compacted; /* times */
+    uint64_t shipped;   /* snapshots that arrived elsewhere */
+    uint64_t installed; /* snapshots */
     enum status failed; /* ST_OK: it runs */
 };
 void replica_status(struct replica *r, struct replica_status *s);

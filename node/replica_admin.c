@@ -140,6 +140,15 @@ void replica_admin_applied(struct replica *r, struct raft_place place)
     }
 }
 
+void replica_admin_installed(struct replica *r, struct raft_place place)
+{
+    if (r->change.placed && r->change.place.index <= place.index) {
+        change_done(r, REPLICA_UNKNOWN, RAFT_LOST);
+    } else {
+        replica_admin_applied(r, place);
+    }
+}
+
 uint64_t replica_admin_deadline(struct replica *r)
 {
     return list_empty(&r->changes) ? ENV_NEVER : first_change(r)->deadline;
@@ -176,6 +185,9 @@ void replica_admin_share(struct replica *r)
 void replica_admin_tell(struct replica *r)
 {
     struct raft_view v;
+    if (r->snap.switching) {
+        return;
+    }
     raft_view(r->core, &v);
     bool changed = v.config_index != r->members_index || r->sm.addresses_changed;
     if (changed && r->o.transport.members != NULL) {

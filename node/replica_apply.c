@@ -80,10 +80,10 @@ static enum status entries_read(struct replica *r)
 
 bool replica_apply_some(struct replica *r)
 {
-    bool pending = r->sm.applied.place.index != r->sm.committed.place.index;
-    if (r->halted || r->now < r->apply_at) {
+    if (r->halted || r->snap.switching || r->now < r->apply_at) {
         return true;
     }
+    bool pending = r->sm.applied.place.index != r->sm.committed.place.index;
     if (pending && !commit(r)) { /* its entries are in the batch still */
         return true;
     }

@@ -366,6 +366,10 @@ void replica_ask_ready(struct replica *r, const struct raft_action *a)
     if (b == NULL) {
         return;
     }
+    if (r->snap.switching) {
+        b->again_at = r->now + retry_after(r); /* there is no state to look at */
+        return;
+    }
     if (a->lease != 0 && env_clock_mono(r->env) >= a->lease) {
         b->again_at = r->now;
         return;
@@ -483,6 +487,34 @@ void replica_ask_applied(struct replica *r, struct raft_place place)
             proposal_wait(p, r->now);
         }
     }
+}
+
+/* Whether an envelope with a place below the snapshot was executed nobody can tell here, if terms
+ * let it be there at all. Under sessions it is asked again, and answered once. */
+static void proposal_covered(struct replica *r, struct replica_proposal *p)
+{
+    if (p->safe) {
+        ENV_PROBE(r->env, "replica: an envelope is asked for again after a snapshot");
+        p->state = PROPOSAL_ASKED;
+        p->again_at = r->now;
+        return;
+    }
+    ENV_PROBE(r->env, "replica: an envelope's fate is lost in a snapshot");
+    requests_done(&p->requests, REPLICA_UNKNOWN);
+    proposal_free(r, p);
+}
+
+void replica_ask_installed(struct replica *r, struct raft_place place)
+{
+    for (uint64_t o = r->oldest; o <= r->ordinal; o++) {
+        struct replica_proposal *p = proposal_at(r, o);
+        bool covered = p != NULL && p->executed == 0 && p->state == PROPOSAL_PLACED &&
+                       p->place.index <= place.index && p->place.term <= place.term;
+        if (covered) {
+            proposal_covered(r, p);
+        }
+    }
+    replica_ask_applied(r, place); /* the others: executed, or certainly lost, or still to come */
 }
 
 void replica_ask_end(struct replica *r)

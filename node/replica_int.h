@@ -6,7 +6,8 @@
 #include "node/replica.h"
 #include "node/replicamsg.h"
 
-#define REPLICA_MS 1000000ull
+#define REPLICA_MS      1000000ull
+#define REPLICA_FOUNDED 1u /* index that the founders' logs begin behind */
 
 /* An envelope under way. */
 struct replica_proposal {
@@ -70,7 +71,52 @@ struct replica_mark {
     struct raft_config config;
 };
 
-/* Compaction. */
+#define REPLICA_SHIPS 4u
+
+/* A snapshot for a member: a copy of the database in a directory of its own. */
+struct replica_ship {
+    enum {
+        SHIP_FREE,
+        SHIP_WANTED, /* to be made, by the snapshotter */
+        SHIP_MADE,   /* or failed: `st` */
+        SHIP_SENDING,
+        SHIP_SENT,
+        SHIP_GONE, /* to be removed, by the snapshotter */
+    } state;       /* under the replica's mutex; the rest is its who has the next move */
+    struct raft_msg msg;
+    uint64_t after;
+    uint64_t least;            /* it has to cover this index */
+    struct replica_mark first; /* an older mark: its configuration holds if no entry brought one */
+    enum status st;
+    bool ok;
+    struct snapset set;
+};
+
+/* A snapshot that came in. */
+struct replica_install {
+    enum {
+        INSTALL_NONE,
+        INSTALL_STAGED, /* to be taken and looked at, by the snapshotter */
+        INSTALL_TAKEN,  /* or failed: `st`; the core is asked */
+        INSTALL_LOGGED, /* the log's write that says so is under way */
+        INSTALL_SWITCH, /* it is durable: the database is exchanged, by the snapshotter */
+        INSTALL_OVER,   /* that is done, or failed */
+        INSTALL_DROP,   /* the core does not want it: to be removed, by the snapshotter */
+    } state;            /* under the replica's mutex, as above */
+    struct raft_msg msg;
+    struct raft_config config;
+    uint64_t config_index;
+    uint64_t seq; /* of the write */
+    enum status st;
+    struct err err;
+};
+
+struct replica_refused {
+    uint64_t node;
+    uint64_t session;
+};
+
+/* Compaction and snapshots. */
 struct replica_snap {
     /* of the replica thread */
     struct replica_mark last; /* what the log says that it may begin at */
@@ -84,11 +130,18 @@ struct replica_snap {
     bool wanted;       /* the core remembers too many terms */
     uint64_t retry_at; /* a flush that failed is not asked for again before */
     uint64_t compacted;
+    uint64_t shipped;
+    uint64_t installed;
+    uint32_t refused_count; /* members whose wish for a snapshot was not granted */
+    struct replica_refused refused[RAFT_MEMBERS_MAX];
+    bool switching; /* the database and the state machine are the snapshotter's */
     /* under the replica's mutex */
     struct env_cond cond;
     uint64_t flush_to; /* index; 0: nothing to flush */
     enum status flush_st;
     bool flushed; /* news of it */
+    struct replica_ship ships[REPLICA_SHIPS];
+    struct replica_install install;
     /* */
     struct env_thread thread;
 };
@@ -96,8 +149,10 @@ struct replica_snap {
 struct replica {
     struct env *env; /* borrowed */
     struct replica_options o;
+    char dir[ENV_PATH_MAX];
     char db_dir[ENV_PATH_MAX];
     char log_dir[ENV_PATH_MAX];
+    struct tkv_options engine;
     struct tkv *db;
     struct raftlog *log;
     struct raft *core;
@@ -195,13 +250,20 @@ void replica_admin_turn(struct replica *r);
 bool replica_admin_reply(struct replica *r, const struct raft_action *a);
 void replica_admin_applied(struct replica *r, struct raft_place place);
 uint64_t replica_admin_deadline(struct replica *r);
+/* The same when a snapshot covers it. */
+void replica_admin_installed(struct replica *r, struct raft_place place);
 void replica_admin_end(struct replica *r);
 /* Fills r->shared_members; the lock is held. */
 void replica_admin_share(struct replica *r);
 /* Tells the transport when members or addresses changed. */
 void replica_admin_tell(struct replica *r);
 
-/* ---- replica_snap.c: compaction ---- */
+/* ---- replica.c ---- */
+
+/* The database in r->db_dir and the state machine over it. */
+NODISCARD enum status replica_db_open(struct replica *r, struct err *err);
+
+/* ---- replica_snap.c: compaction, and the snapshotter ---- */
 
 /* The log's last mark, as recovery found it, and in how many files the log lies. */
 void replica_snap_open(struct replica *r, const struct replica_mark *last, uint64_t segments);
@@ -220,6 +282,47 @@ void replica_snap_carry(struct replica *r, struct raftlog_write *w, struct raftl
                         char config[RAFTLOG_CONFIG_MAX]);
 /* The write with w->snapshot was taken. */
 void replica_snap_carried(struct replica *r);
+/* Removes a directory and what is in it; there may be none. */
+NODISCARD enum status replica_snap_wipe(const struct replica *r, const char *dir, struct err *err);
+/* Where the closed database in `dir` stands; m->config.count 0: no entry brought a configuration.
+ * Changes nothing. */
+NODISCARD enum status replica_snap_look(const struct replica *r, const char *dir,
+                                        struct replica_mark *m, struct err *err);
+
+/* ---- replica_ship.c: snapshots for others ---- */
+
+/* Removes what an earlier process left. */
+NODISCARD enum status replica_ship_open(struct replica *r, struct err *err);
+void replica_ship_close(struct replica *r);
+/* The core wants one. */
+void replica_ship_want(struct replica *r, const struct raft_action *a);
+void replica_ship_turn(struct replica *r);
+/* From any thread: replica_snapshot_sent. */
+void replica_ship_sent(struct replica *r, uint64_t node, uint64_t session, bool ok);
+/* The mutex is held: something for the replica thread; something for the snapshotter, who does it
+ * and lets the mutex go meanwhile. */
+bool replica_ship_news(const struct replica *r);
+bool replica_ship_work(struct replica *r);
+
+/* ---- replica_install.c: snapshots from others ---- */
+
+/* Goes on with an exchange of databases that a crash interrupted, before the database is opened;
+ * after it was: does one that is owed. `mark` is the log's. */
+NODISCARD enum status replica_install_mend(struct replica *r, struct err *err);
+NODISCARD enum status replica_install_owed(struct replica *r, const struct raft_place *mark,
+                                           struct err *err);
+void replica_install_turn(struct replica *r);
+/* From any thread: replica_staged. */
+NODISCARD enum status replica_install_offer(struct replica *r, const struct raft_msg *m,
+                                            uint64_t config_index);
+bool replica_install_news(const struct replica *r);
+bool replica_install_work(struct replica *r);
+/* The write of the core that has a snapshot goes to the log. */
+void replica_install_write(struct replica *r, struct raftlog_write *w, struct raftlog_snapshot *s,
+                           char config[RAFTLOG_CONFIG_MAX]);
+void replica_install_logged(struct replica *r);
+/* Up to where the core may be told that writes are durable; the mutex is held. */
+uint64_t replica_install_durable(const struct replica *r);
 
 /* ---- replica_ask.c: proposals and reads ---- */
 
@@ -236,6 +339,8 @@ void replica_ask_role(struct replica *r);
 struct statemachine_sink replica_ask_sink(struct replica *r);
 /* Entries up to `place` are in the database. */
 void replica_ask_applied(struct replica *r, struct raft_place place);
+/* The database is a snapshot's now. */
+void replica_ask_installed(struct replica *r, struct raft_place place);
 /* When it is to be called again without news. */
 uint64_t replica_ask_deadline(struct replica *r);
 /* The end: nothing more will be known. */

@@ -1,4 +1,4 @@
-/* replica_snap.c - compaction: what the log need not keep.
+/* replica_snap.c - compaction: what the log need not keep; and the snapshotter.
  *
  * The log may begin anywhere at or below what the database holds durably in its tables. Now and
  * then a mark is taken: the place that is applied and the configuration there. When the database
@@ -6,10 +6,12 @@
  * mark goes into the log with the next write, for that costs no sync. The log then begins at the
  * mark before it: what came between the two is for followers that are a little behind.
  *
- * A thread of its own flushes, for that may take long. */
+ * A thread of its own flushes, for that may take long; it also makes snapshots for others
+ * (replica_ship.c) and exchanges the database for one that came (replica_install.c). */
 #include "base/ck.h"
 #include "node/confcode.h"
 #include "node/replica_int.h"
+#include "node/snapstage.h"
 
 #define TRY_AGAIN_NS  (500 * REPLICA_MS)
 #define SEGMENTS_MANY 16 /* files of the log at a start */
@@ -36,24 +38,21 @@ void replica_snap_seen(struct replica *r, uint64_t seen)
 
 /* ---- marks ---- */
 
-/* The configuration of what is applied: the last one that an entry brought, or else the one that
- * the log began with. */
-static enum status config_find(struct replica *r, struct replica_mark *m)
+/* Where it stands; config.count 0: no entry brought a configuration. */
+static enum status mark_read(struct statemachine *sm, struct replica_mark *m)
 {
     struct raft_place place;
     struct buf bytes;
-    buf_init(&bytes, &r->env->mem);
-    enum status st = statemachine_config(&r->sm, &place, &bytes);
+    buf_init(&bytes, &sm->env->mem);
+    m->place = sm->committed.place;
+    m->config.count = 0;
+    enum status st = statemachine_config(sm, &place, &bytes);
     if (st == ST_OK) {
         m->config_index = place.index;
         st = confcode_read(buf_slice(&bytes), &m->config);
-    } else if (st == ST_NOENT) {
-        m->config_index = r->snap.last.config_index;
-        m->config = r->snap.last.config;
-        st = ST_OK;
     }
     buf_release(&bytes);
-    return st;
+    return st == ST_NOENT ? ST_OK : st;
 }
 
 /* Whether so much was applied since the latest mark. */
@@ -73,8 +72,12 @@ static void mark_take(struct replica *r)
     if (!fresh || (!s->wanted && !is_much(r, s->last.place.index, 2))) {
         return;
     }
-    s->next.place = r->sm.committed.place;
-    if (config_find(r, &s->next) == ST_OK && s->next.config.count > 0) {
+    enum status st = mark_read(&r->sm, &s->next);
+    if (st == ST_OK && s->next.config.count == 0) {
+        s->next.config = s->last.config;
+        s->next.config_index = s->last.config_index;
+    }
+    if (st == ST_OK && s->next.config.count > 0) {
         s->state = SNAP_WAITS;
         s->bytes = 0;
     }
@@ -138,7 +141,12 @@ void replica_snap_turn(struct replica *r)
     if (r->halted) {
         return;
     }
+    replica_install_turn(r);
+    replica_ship_turn(r);
     flush_news(r);
+    if (r->snap.switching) {
+        return;
+    }
     if (r->snap.state == SNAP_IDLE) {
         mark_take(r);
     }
@@ -149,7 +157,7 @@ void replica_snap_turn(struct replica *r)
 
 bool replica_snap_news(const struct replica *r)
 {
-    return r->snap.flushed && !r->halted;
+    return !r->halted && (r->snap.flushed || replica_ship_news(r) || replica_install_news(r));
 }
 
 void replica_snap_carry(struct replica *r, struct raftlog_write *w, struct raftlog_snapshot *s,
@@ -174,7 +182,41 @@ void replica_snap_carried(struct replica *r)
     s->compacted++;
 }
 
-/* ---- the thread that flushes ---- */
+/* ---- what the snapshotter does with databases ---- */
+
+enum status replica_snap_wipe(const struct replica *r, const char *dir, struct err *err)
+{
+    struct snapstage s;
+    enum status st = snapstage_open(&s, r->env, dir, err);
+    snapstage_close(&s);
+    return st;
+}
+
+enum status replica_snap_look(const struct replica *r, const char *dir, struct replica_mark *m,
+                              struct err *err)
+{
+    struct tkv_options o = r->engine;
+    struct tkv_error error = {.text = ""};
+    struct statemachine sm;
+    struct tkv *db;
+    o.read_only = true;
+    o.cache_bytes = 0;
+    enum status st = view_status(tkv_open(&o, dir, &db, &error));
+    if (st != ST_OK) {
+        err_set(err, "%s", error.text);
+        return st;
+    }
+    st = statemachine_open(&sm, r->env, db, err);
+    if (st == ST_OK) {
+        st = mark_read(&sm, m);
+        st = st == ST_OK ? st : err_status(err, st, "reading the configuration of a snapshot");
+        statemachine_release(&sm);
+    }
+    enum status closed = view_status(tkv_close(db)); /* it was only read */
+    return st == ST_OK ? closed : st;
+}
+
+/* ---- the snapshotter ---- */
 
 static void flush_run(struct replica *r)
 {
@@ -197,7 +239,7 @@ static void snap_main(void *arg)
     while (!r->quit_disk) {
         if (r->snap.flush_to != 0) {
             flush_run(r);
-        } else {
+        } else if (!replica_install_work(r) && !replica_ship_work(r)) {
             (void)env_cond_wait(r->env, &r->snap.cond, &r->mutex, ENV_NEVER); /* the loop decides */
         }
     }

@@ -71,9 +71,15 @@ static enum status write_try(struct replica *r, const struct replica_input *in)
                                .entries = r->scratch,
                                .count = (size_t)(w->hi - w->lo),
                                .repair = w->repair};
-    replica_snap_carry(r, &lw, &mark, config);
+    if (w->has_snapshot) {
+        replica_install_write(r, &lw, &mark, config);
+    } else {
+        replica_snap_carry(r, &lw, &mark, config);
+    }
     st = raftlog_append(r->log, &lw);
-    if (st == ST_OK && lw.snapshot != NULL) {
+    if (st == ST_OK && w->has_snapshot) {
+        replica_install_logged(r);
+    } else if (st == ST_OK && lw.snapshot != NULL) {
         replica_snap_carried(r);
     }
     return st;
@@ -83,7 +89,6 @@ static enum status write_try(struct replica *r, const struct replica_input *in)
  * waited for. */
 static void write_take(struct replica *r, const struct replica_input *in)
 {
-    CK(!r->out.save.has_snapshot); /* no snapshot was staged */
     enum status st = write_try(r, in);
     while (st == ST_NOMEM || st == ST_NOSPC) {
         ENV_PROBE(r->env, "replica: a write waits for memory");
@@ -258,7 +263,10 @@ static void actions_take(struct replica *r, const struct replica_input *in)
         case RAFT_REPLY:
             replica_ask_reply(r, a);
             break;
-        default: /* RAFT_SNAPSHOT: the log is never compacted yet, so nobody needs one */
+        case RAFT_SNAPSHOT:
+            replica_ship_want(r, a);
+            break;
+        default:
             break;
         }
     }

@@ -202,6 +202,7 @@ static void on_note(void *arg, struct proc *p, const struct env_note *n)
         break;
     case NOTE_REPLAYED:
     case NOTE_APPLIED: /* of a group: nobody here is in one */
+    case NOTE_INSTALLED:
     case NOTE_ROLE:
     case NOTE_SUBMITTED:
     case NOTE_ENVELOPE:

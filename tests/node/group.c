@@ -6,6 +6,7 @@
 #include "net/frame.h"
 #include "net/pbdec.h"
 #include "sim/simmem.h"
+#include "tests/node/groupship.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -388,8 +389,12 @@ static struct raft_config founders(const struct group *g)
 static struct replica_options options_of(struct group_node *n, struct tkv_options *engine)
 {
     struct replica_options o = {.dir = "."};
-    o.transport =
-        (struct replica_transport){.deliver = deliver, .flush = flush, .resume = resume, .arg = n};
+    o.transport = (struct replica_transport){.deliver = deliver,
+                                             .flush = flush,
+                                             .resume = resume,
+                                             .send_snapshot = groupship_send,
+                                             .take_snapshot = groupship_take,
+                                             .arg = n};
     o.raft.verify = true;
     o.engine = engine;
     tkv_options_init(engine);
@@ -474,6 +479,7 @@ static int node_main_here(struct env *env, int argc, char **argv)
     struct err err = {.text = ""};
     (void)argc;
     (void)argv;
+    groupship_open(env, n);
     if (node_open(env, n, &err) != ST_OK) {
         wrong(g, "node %" PRIu64 " does not open: %s", n->id, err.text);
         return 1;
@@ -489,6 +495,7 @@ static int node_main_here(struct env *env, int argc, char **argv)
     }
     while (!env_stop_requested(env)) {
         mail_bring(n);
+        groupship_bring(n);
         if (replica_failed(n->replica) != ST_OK) {
             wrong(g, "node %" PRIu64 " failed", n->id);
         }
@@ -501,6 +508,7 @@ static int node_main_here(struct env *env, int argc, char **argv)
         client_end(&operator);
     }
     replica_stop(n->replica);
+    groupship_close(n);
     replica_status(n->replica, &n->end);
     if (statemachine_hash(replica_machine(n->replica), &n->hash) != ST_OK) {
         wrong(g, "node %" PRIu64 " cannot be read", n->id);
@@ -517,7 +525,9 @@ static void node_up(struct group_node *n)
     if (n->proc == NULL && n->g->wrong[0] == '\0') {
         mail_clear(n);
         n->applied = 0;
+        n->life++;
         n->proc = proc_start(n->host, "node", node_main_here, 0, NULL, n);
+        n->proc->watched = n->g->plan.power != 0;
     }
 }
 
@@ -525,7 +535,13 @@ static void on_note(void *arg, struct proc *p, const struct env_note *note)
 {
     struct group *g = arg;
     struct group_node *n = p->user;
-    if (note->kind != NOTE_APPLIED || note->a >= GROUP_INDEX_MAX) {
+    if (note->kind == NOTE_INSTALLED) {
+        g->installed++;
+        n->applied = note->a - 1;
+    } else if (note->kind != NOTE_APPLIED) {
+        return;
+    }
+    if (note->a >= GROUP_INDEX_MAX) {
         return;
     }
     if (n->applied != 0 && note->a != n->applied + 1) {
@@ -540,12 +556,30 @@ static void on_note(void *arg, struct proc *p, const struct env_note *note)
     }
 }
 
+/* The power goes when so much was done since a snapshot came. */
+static void on_disk_point(void *arg, struct proc *p, enum disk_op op, bool before)
+{
+    struct group *g = arg;
+    struct group_node *n = p->user;
+    (void)op, (void)before;
+    if (g->plan.power == 0 || (n->points == 0 && !n->staged)) {
+        return;
+    }
+    if (++n->points == g->plan.power) {
+        n->doomed = true;
+        g->interrupted++;
+        task_wake(g->reaper);
+        host_power_off(n->host, SIMDISK_DROP_ALL);
+    }
+}
+
 static void on_ended(void *arg, struct proc *p)
 {
     struct group *g = arg;
     struct group_node *n = p->user;
     n->proc = NULL;
     n->replica = NULL;
+    groupship_ended(n);
     if (p->state == PROC_DIED) {
         wrong(g, "node %" PRIu64 " died: %s", n->id, p->death);
     } else if (p->state == PROC_EXITED) {
@@ -623,8 +657,10 @@ static void reap(void *arg)
         (void)task_park(&g->world.sched, WAIT_SLEEP, g, ENV_NEVER);
         for (uint32_t i = 1; i <= g->plan.nodes; i++) {
             struct group_node *n = &g->node[i];
-            if (n->doomed && n->proc != NULL && !g->calm) {
-                host_power_off(n->host, SIMDISK_DROP_ALL);
+            if (n->doomed && (n->proc == NULL || !g->calm)) {
+                if (n->proc != NULL) {
+                    host_power_off(n->host, SIMDISK_DROP_ALL);
+                }
                 host_power_on(n->host);
                 node_up(n);
             }
@@ -662,7 +698,8 @@ static void fate(void *arg)
     chooser_stream_init(&draw, &g->world.chooser, CHOOSE_NEMESIS, 0);
     for (uint32_t i = 0; i < g->plan.rounds; i++) {
         for (uint32_t k = 1; k <= g->plan.nodes; k++) {
-            if (i == 0 || choose(&draw, 3) != 0) {
+            bool away = i == 0 && g->plan.away && k == g->plan.nodes;
+            if (!away && (i <= g->plan.away || choose(&draw, 3) != 0)) {
                 node_up(&g->node[k]);
             }
         }
@@ -737,11 +774,13 @@ static void account(struct group *g)
 
 void group_run(struct group *g, const struct group_plan *p)
 {
-    const struct world_hooks hooks = {.note = on_note, .ended = on_ended};
+    const struct world_hooks hooks = {
+        .note = on_note, .ended = on_ended, .disk_point = on_disk_point};
     memset(g, 0, sizeof *g);
     g->plan = *p;
     g->net.state = p->seed;
     g->wire.mem = simmem();
+    list_init(&g->parcels);
     pbarena_init(&g->arena, simmem(), SIZE_MAX / 2, 1u << 20);
     list_init(&g->tasks);
     plan_init(&g->world_plan, simmem(), p->seed);
@@ -771,6 +810,7 @@ void group_run(struct group *g, const struct group_plan *p)
     world_release(&g->world);
     fiber_pool_release(&g->pool);
     plan_release(&g->world_plan);
+    groupship_release(g);
     peerwire_release(&g->wire);
     pbarena_release(&g->arena);
     free(g->value);

@@ -9,6 +9,7 @@
 
 #include "base/prng.h"
 #include "node/replica.h"
+#include "node/snapstage.h"
 #include "sim/proc.h"
 
 #define GROUP_MOST       5u
@@ -24,6 +25,8 @@ struct group_plan {
     uint32_t rounds;  /* of misfortune */
     uint32_t loss;    /* of a thousand messages while it lasts */
     uint32_t log;     /* entries after which it is compacted; 0: the default */
+    uint32_t power;   /* goes at this disk operation of a node since its first snapshot came */
+    bool away;        /* the last node comes to be in the second round */
     bool crashes;     /* power and processes go */
     bool cuts;        /* links */
     bool changes;     /* members come and go, leadership is handed on */
@@ -58,6 +61,10 @@ struct group_node {
     struct list said_mail;          /* struct group_mail of its own, until it flushes */
     struct list mail;               /* that is on its way to it */
     bool full;                      /* its inbox is, until it resumes */
+    uint64_t life;                  /* how often it was started */
+    struct snapstage stage;         /* of that process, */
+    bool staged;                    /* and it is whole */
+    uint32_t points;                /* disk operations since the first time */
     uint32_t busy;                  /* clients */
     uint64_t applied;               /* as its notes say */
     uint64_t said_term;             /* the highest that a message of it carried, */
@@ -80,6 +87,7 @@ struct group {
     struct peerwire wire;
     struct pbarena arena;
     struct group_node node[GROUP_MOST + 1];
+    struct list parcels; /* snapshots on their way */
     bool cut[GROUP_MOST + 1][GROUP_MOST + 1];
     bool calm;                             /* no more misfortune */
     bool whole;                            /* a leader saw that all nodes vote */
@@ -89,7 +97,10 @@ struct group {
     uint32_t write_count;
     uint64_t longest; /* length of the key that somebody was told */
     uint64_t reads;   /* answered */
-    uint64_t refused; /* messages, for a time, by full inboxes */
+    uint64_t staged;  /* snapshots that came in whole */
+    uint64_t installed;
+    uint64_t interrupted; /* installations, by plan.power */
+    uint64_t refused;     /* messages, for a time, by full inboxes */
     uint64_t fates[GROUP_FATES];
     char *value; /* of the key, in the end; malloc'ed */
     size_t value_size;

@@ -27,20 +27,25 @@ static void group__one_alone_serves(void)
     EXPECT(g.reads > 50);
 }
 
+static uint64_t installed; /* snapshots, in many runs */
+
 /* Many runs; the sum of what happened is in `sum`. */
 static bool all_fine(struct group_plan p, uint64_t from, uint64_t to, uint64_t sum[GROUP_FATES])
 {
     memset(sum, 0, GROUP_FATES * sizeof *sum);
+    installed = 0;
     for (p.seed = from; p.seed < to; p.seed++) {
         if (!fine(&p)) {
             return false;
         }
+        installed += g.installed;
         for (int i = 0; i < GROUP_FATES; i++) {
             sum[i] += g.fates[i];
         }
     }
-    printf("# %d done, %d not, %d unknown, %d open\n", (int)sum[GROUP_DONE],
-           (int)sum[GROUP_NOT_DONE], (int)sum[GROUP_UNKNOWN], (int)sum[GROUP_OPEN]);
+    printf("# %d snapshots, %d done, %d not, %d unknown, %d open\n", (int)installed,
+           (int)sum[GROUP_DONE], (int)sum[GROUP_NOT_DONE], (int)sum[GROUP_UNKNOWN],
+           (int)sum[GROUP_OPEN]);
     return true;
 }
 
@@ -130,6 +135,39 @@ static void group__three_survive_in_small_rooms(void)
     EXPECT(refused > 0);
 }
 
+/* Logs are short, so whoever was away for a while is sent a snapshot. */
+static void group__who_is_behind_gets_a_snapshot(void)
+{
+    uint64_t sum[GROUP_FATES];
+    EXPECT(all_fine((struct group_plan){.nodes = 3,
+                                        .clients = 2,
+                                        .writes = 80,
+                                        .rounds = 14,
+                                        .loss = 50,
+                                        .log = 8,
+                                        .crashes = true,
+                                        .cuts = true,
+                                        .small = true},
+                    4000, 4008 + more, sum));
+    EXPECT(sum[GROUP_DONE] > 100);
+    EXPECT(installed > 8);
+}
+
+/* Wherever the power goes from the moment on that a snapshot is there whole. */
+static void group__power_goes_at_each_step_of_an_install(void)
+{
+    uint64_t interrupted = 0;
+    struct group_plan p = {
+        .nodes = 3, .clients = 1, .writes = 30, .rounds = 2, .log = 8, .away = true};
+    for (p.power = 1; p.power<400; p.power += more> 0 ? 1 : 9) {
+        p.seed = 5000 + p.power;
+        EXPECT(fine(&p));
+        interrupted += g.interrupted;
+    }
+    printf("# %d interrupted\n", (int)interrupted);
+    EXPECT(interrupted > 20);
+}
+
 /* With numbers in sessions nothing is unknown while its client lives. */
 static void group__sessions_end_what_is_unknown(void)
 {
@@ -171,6 +209,8 @@ TAP_MAIN({
     RUN(group__members_come_and_go);
     RUN(group__three_survive);
     RUN(group__three_survive_in_small_rooms);
+    RUN(group__who_is_behind_gets_a_snapshot);
+    RUN(group__power_goes_at_each_step_of_an_install);
     RUN(group__sessions_end_what_is_unknown);
     RUN(group__five_survive);
 })
