@@ -3,7 +3,7 @@
 
 #define INDEX_MAX (UINT64_C(1) << 62) /* beyond it sums could wrap: nobody gets there */
 
-_Static_assert(sizeof(struct raft_peer) == 15 * 8 + 8, "no hidden padding");
+_Static_assert(sizeof(struct raft_peer) == 16 * 8 + 8, "no hidden padding");
 _Static_assert(sizeof(struct raft) % 8 == 0, "the arrays behind it are aligned");
 
 /* ---- making ---- */
@@ -94,10 +94,11 @@ void raft_reply(struct raft_out *out, uint64_t context, enum raft_outcome outcom
     a->place = place;
 }
 
-/* More than any step makes: per member two bursts, a heartbeat, a request, a fetch, an answer. */
+/* More than any step makes: per member two bursts, two heartbeats, a request, a fetch, an answer.
+ */
 static uint32_t need_for(uint32_t members, uint64_t reads)
 {
-    return members * (2 * RAFT_BURST + 5) + (uint32_t)reads + 8;
+    return members * (2 * RAFT_BURST + 6) + (uint32_t)reads + 8;
 }
 
 uint32_t raft_actions_max(const struct raft *r)
@@ -641,6 +642,9 @@ enum status raft_step(struct raft *r, const struct raft_event *event, struct raf
     uint64_t term = r->hard.term;
     r->now = event->now;
     dispatch(r, out, event);
+    if (r->state == RAFT_LEADER) {
+        raft_lead_tell(r, out);
+    }
     if (out->save.seq != 0) {
         out->save.hard = r->hard;
         r->seq = out->save.seq;

@@ -91,6 +91,8 @@ struct raft_options {
     uint64_t warm_bytes;      /* of payloads that the driver keeps at hand; more only while they
                                  are not durable yet [64 MiB] */
     uint32_t rounds;          /* of heartbeats for reads, on their way at once [2] */
+    bool lazy_commit;         /* followers learn of commits by appends and heartbeats only: fewer
+                                 messages, for searches [no] */
 };
 
 /* ---- events ---- */

@@ -51,8 +51,8 @@ static bool peers_sound(const struct raft *r)
         good = p->id == r->config.members[i].id && p->roles == r->config.members[i].roles;
         if (r->state == RAFT_LEADER && good) {
             good = p->match <= r->last && p->next <= r->last + 1 && p->session >= r->term_first &&
-                   (is_self(r, p) || p->match < p->next) && p->flow >= RAFT_FLOW_PROBE &&
-                   p->flow <= RAFT_FLOW_SNAPSHOT;
+                   (is_self(r, p) || p->match < p->next) && p->told <= r->commit &&
+                   p->flow >= RAFT_FLOW_PROBE && p->flow <= RAFT_FLOW_SNAPSHOT;
         }
     }
     return good;

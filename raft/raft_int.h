@@ -40,6 +40,7 @@ struct raft_peer {
     uint64_t cold_bytes;  /* and this many bytes of such are in flight */
     uint64_t fetch;       /* entries from here on are being read for it; 0: none */
     uint64_t probe_hi;    /* flow PROBE: the end of the append that waits for an answer; 0: none */
+    uint64_t told;        /* the commit that the latest message to it carried */
     uint64_t absent;      /* it proved that it does not have this entry of ours; 0: none */
     uint8_t roles;
     uint8_t flow;
@@ -304,6 +305,8 @@ void raft_lead_own(struct raft *r, struct raft_out *out, enum raft_kind kind,
 void raft_lead_push(struct raft *r, struct raft_out *out, struct raft_peer *p);
 void raft_lead_push_all(struct raft *r, struct raft_out *out);
 void raft_lead_beat(struct raft *r, struct raft_out *out);
+/* At the end of a leader's step. */
+void raft_lead_tell(struct raft *r, struct raft_out *out);
 void raft_lead_append_reply(struct raft *r, struct raft_out *out, const struct raft_msg *m);
 void raft_lead_beat_reply(struct raft *r, struct raft_out *out, const struct raft_msg *m);
 void raft_lead_fetched(struct raft *r, struct raft_out *out, const struct raft_event *e);

@@ -13,6 +13,7 @@ void raft_lead_fresh(struct raft *r, struct raft_peer *p, uint64_t session)
     p->acked_probe = 0;
     p->acked_stamp = 0;
     p->beat_probe = p->beat_next = 0;
+    p->told = 0;
     p->cold_hi = p->cold_bytes = p->fetch = 0;
     p->probe_hi = 0;
     p->flow = RAFT_FLOW_PROBE;
@@ -69,6 +70,13 @@ static bool window_full(const struct raft *r, const struct raft_peer *p)
            (p->next - 1 > p->match && flight_bytes(r, p) >= r->o.flight_bytes);
 }
 
+/* What a message to the peer says of the commit, and what is remembered of that. */
+static uint64_t commit_told(const struct raft *r, struct raft_peer *p)
+{
+    p->told = r->o.lazy_commit ? 0 : r->commit;
+    return r->commit;
+}
+
 static void send_append(struct raft *r, struct raft_out *out, struct raft_peer *p, uint64_t hi)
 {
     struct raft_msg *m = raft_send(r, out, RAFT_MSG_APPEND, p->id);
@@ -77,7 +85,7 @@ static void send_append(struct raft *r, struct raft_out *out, struct raft_peer *
     m->stamp = r->now;
     m->place = (struct raft_place){p->next - 1, term_at(r, p->next - 1)};
     m->count = (uint32_t)(hi - p->next);
-    m->commit = r->commit;
+    m->commit = commit_told(r, p);
     if (p->flow == RAFT_FLOW_PROBE) {
         p->probe_hi = hi;
     } else {
@@ -99,7 +107,7 @@ void raft_lead_snapshot(struct raft *r, struct raft_out *out, struct raft_peer *
     m->session = p->session;
     m->probe = r->probe;
     m->stamp = r->now;
-    m->commit = r->commit;
+    m->commit = commit_told(r, p);
     a->type = RAFT_SNAPSHOT;
     a->node = p->id;
     a->session = p->session;
@@ -181,6 +189,29 @@ void raft_lead_push_all(struct raft *r, struct raft_out *out)
 
 /* A round: who answers it has not heard of a later leader when it left here. What was sent before
  * it should have arrived when it is answered. */
+static void send_beat(struct raft *r, struct raft_out *out, struct raft_peer *p)
+{
+    struct raft_msg *m = raft_send(r, out, RAFT_MSG_HEARTBEAT, p->id);
+    m->session = p->session;
+    m->probe = r->probe;
+    m->stamp = r->now;
+    m->commit = commit_told(r, p);
+}
+
+/* Somebody may wait there for what is committed. While more entries are on their way they bring the
+ * news along; to whom has them all it is sent by itself. */
+void raft_lead_tell(struct raft *r, struct raft_out *out)
+{
+    struct raft_peer *peers = peers_of(r);
+    for (uint32_t i = 0; i < r->peer_count && !r->o.lazy_commit; i++) {
+        struct raft_peer *p = &peers[i];
+        bool idle = p->flow == RAFT_FLOW_STREAM && p->match + 1 == p->next;
+        if (i != r->self_slot && idle && p->told < min_u64(r->commit, p->match)) {
+            send_beat(r, out, p);
+        }
+    }
+}
+
 void raft_lead_beat(struct raft *r, struct raft_out *out)
 {
     struct raft_peer *peers = peers_of(r);
@@ -190,11 +221,7 @@ void raft_lead_beat(struct raft *r, struct raft_out *out)
         if (i == r->self_slot) {
             continue;
         }
-        struct raft_msg *m = raft_send(r, out, RAFT_MSG_HEARTBEAT, p->id);
-        m->session = p->session;
-        m->probe = r->probe;
-        m->stamp = r->now;
-        m->commit = r->commit;
+        send_beat(r, out, p);
         if (p->beat_next == 0) {
             p->beat_probe = r->probe;
             p->beat_next = p->flow == RAFT_FLOW_PROBE ? p->probe_hi : p->next;

@@ -188,6 +188,44 @@ static void test_raft_repl__a_leader_may_commit_without_its_own_disk(void)
 }
 
 /* An old append, delivered again after newer ones, takes nothing away. */
+/* All that can happen without time passing. */
+static void settle(struct soup *s)
+{
+    do {
+        while (s->net.count > 0) {
+            soup_deliver(s, 0);
+        }
+        for (uint64_t id = 1; id <= s->nodes; id++) {
+            persist(s, id);
+        }
+    } while (s->net.count > 0);
+}
+
+/* Who waits for a commit at a follower need not wait for a heartbeat. */
+static void test_raft_repl__a_commit_is_told_at_once(void)
+{
+    for (int lazy = 0; lazy < 2; lazy++) {
+        struct soup s;
+        soup_init(&s, 3, 8);
+        s.options.lazy_commit = lazy != 0;
+        soup_up_all(&s);
+        soup_run(&s, 3 * s.options.election);
+        settle(&s);
+        uint64_t leader = view(&s, 1).leader;
+        EXPECT(leader != 0);
+        uint64_t index = 0;
+        for (int i = 0; i < 3; i++) { /* the middle one comes while another is on its way */
+            index = soup_propose(&s, leader);
+        }
+        settle(&s);
+        for (uint64_t id = 1; id <= 3; id++) {
+            EXPECT(view(&s, id).last == index);
+            EXPECT((view(&s, id).commit == index) == (id == leader || lazy == 0));
+        }
+        done(&s);
+    }
+}
+
 static void test_raft_repl__an_old_append_shortens_nothing(void)
 {
     struct soup s;
@@ -428,6 +466,7 @@ TAP_MAIN({
     RUN(test_raft_repl__an_entry_of_its_term_commits_those_before);
     RUN(test_raft_repl__an_append_is_acknowledged_when_durable);
     RUN(test_raft_repl__a_leader_may_commit_without_its_own_disk);
+    RUN(test_raft_repl__a_commit_is_told_at_once);
     RUN(test_raft_repl__an_old_append_shortens_nothing);
     RUN(test_raft_repl__logs_meet_in_steps_of_terms);
     RUN(test_raft_repl__a_silent_follower_holds_back_what_is_sent);
