@@ -21,7 +21,7 @@
  *
  * Calls that are under way together have no order among them. docs/client.md has the rest.
  *
- * Invariants (tests/net/test_client.c, tests/node/test_client_group.c: under simulation)
+ * Invariants (tests/net/test_client.c, tests/node/test_clientnode.c: under simulation)
  *   I1  done() is called once for each call that was sent, from client_step, client_run or
  *       client_free
  *   I2  a write without `once` of which the last byte was handed to a socket is not sent again,

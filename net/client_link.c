@@ -283,7 +283,7 @@ static enum status greet(struct client *c, struct slice in)
 {
     enum frame_speaker who;
     enum frame_fault fault;
-    enum status st = in.size > 0 ? frame_detect(in, &who, &fault) : ST_AGAIN;
+    enum status st = frame_detect(in, &who, &fault);
     if (st == ST_OK && who != FRAME_CLIENT) {
         st = ST_CORRUPT;
     }
@@ -300,6 +300,9 @@ bool client_link_frame(struct client *c, struct slice *payload)
         return false;
     }
     client_link_consume(c);
+    if (c->in_at == c->in.size) {
+        return false;
+    }
     enum status st = ST_OK;
     if (!c->greeted) {
         st = greet(c, slice_of(c->in.data + c->in_at, c->in.size - c->in_at));

@@ -74,7 +74,8 @@ static void counters_read(struct clientload *load)
             return;
         }
         const struct pbmsg_get_result *r = &call.response->get;
-        memcpy(text, r->value.data, r->value.size < 23 ? r->value.size : 23);
+        (void)snprintf(text, sizeof text, "%.*s", (int)r->value.size,
+                       r->found ? r->value.data : "");
         load->lab->counters[i] = r->found ? (uint32_t)strtoul(text, NULL, 10) : 0;
     }
 }

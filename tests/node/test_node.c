@@ -6,6 +6,7 @@
 
 #include "env/addr.h"
 #include "env/env_posix.h"
+#include "net/client.h"
 #include "net/respclient.h"
 #include "tests/engine/tmpdir.h"
 #include "tests/tap.h"
@@ -154,7 +155,7 @@ static uint64_t soon(struct node *n)
     return env_clock_mono(n->here) + 20 * SECOND;
 }
 
-static void client_open(struct node *n, struct respclient *c)
+static void resp_open(struct node *n, struct respclient *c)
 {
     EXPECT(respclient_open(c, n->here, &n->addr, soon(n)) == ST_OK);
 }
@@ -193,7 +194,7 @@ static void test_node__keeps_what_it_answered_over_a_restart(void)
     struct respclient c;
     node_init(&n);
     NODE_BEGIN(&n, "--verify");
-    client_open(&n, &c);
+    resp_open(&n, &c);
     CALL(&n, &c, "OK", "SET", "a", "1");
     CALL(&n, &c, "OK", "DURABILITY", "buffered");
     CALL(&n, &c, "OK", "MSET", "b", "2", "c", "3");
@@ -206,7 +207,7 @@ static void test_node__keeps_what_it_answered_over_a_restart(void)
     respclient_close(&c);
     node_stop(&n);
     NODE_BEGIN(&n, "--verify");
-    client_open(&n, &c);
+    resp_open(&n, &c);
     CALL(&n, &c, "2", "GET", "a");
     CALL(&n, &c, "2", "GET", "b");
     CALL(&n, &c, "2", "DBSIZE");
@@ -226,7 +227,7 @@ static void test_node__pipelines_in_pieces(void)
     node_init(&n);
     n.te.io_max = 7;
     NODE_BEGIN(&n, "--durability=buffered", "--inflight=50");
-    client_open(&n, &c);
+    resp_open(&n, &c);
     memset(big, 'x', sizeof big);
     for (int i = 0; i < REQUESTS; i++) {
         char key[16];
@@ -253,13 +254,48 @@ static void test_node__pipelines_in_pieces(void)
 }
 
 /* The peer ends its direction behind its requests: all are answered, then the node closes. */
+/* The same port, in protobuf, by real sockets in pieces of seven bytes. */
+static void test_node__speaks_protobuf(void)
+{
+    struct node n;
+    struct client *c = NULL;
+    struct client_options o;
+    static struct client_call calls[500];
+    node_init(&n);
+    n.te.io_max = 7;
+    NODE_BEGIN(&n, "--inflight=100");
+    client_options_init(&o);
+    o.nodes = &n.addr;
+    o.node_count = 1;
+    EXPECT(client_new(n.here, &o, &c) == ST_OK);
+    for (int i = 0; i < 500; i++) {
+        calls[i] = (struct client_call){.deadline = soon(&n)};
+        calls[i].request.op = PBMSG_INCR;
+        calls[i].request.incr = (struct pbmsg_incr){.key = slice_text("n"), .delta = 2};
+        client_send(c, &calls[i]);
+    }
+    struct client_call get = {.deadline = soon(&n)};
+    get.request.op = PBMSG_GET;
+    get.request.get.key = slice_text("n");
+    EXPECT(client_run(c, &get) == ST_OK && get.outcome == CLIENT_DONE);
+    EXPECT(slice_equal(get.response->get.value, slice_text("1000")));
+    for (int i = 0; i < 500; i++) {
+        EXPECT(calls[i].outcome == CLIENT_DONE && calls[i].attempts == 1);
+    }
+    node_stop(&n);
+    get.deadline = env_clock_mono(n.here); /* nobody is there, and it says so at once */
+    EXPECT(client_run(c, &get) == ST_OK && get.outcome == CLIENT_NOT_DONE);
+    client_free(c);
+    node_release(&n);
+}
+
 static void test_node__half_close_is_answered(void)
 {
     struct node n;
     struct respclient c;
     node_init(&n);
     NODE_BEGIN(&n, "--inflight=3");
-    client_open(&n, &c);
+    resp_open(&n, &c);
     for (int i = 0; i < 50; i++) {
         EXPECT(respclient_queue_raw(&c, slice_text("incr n\r\n"), NULL) == ST_OK);
     }
@@ -287,7 +323,7 @@ static void test_node__protocol_error_answers_and_closes(void)
     NODE_BEGIN(&n, "--max-request=4096");
     for (size_t i = 0; i < 4; i++) {
         struct respclient c;
-        client_open(&n, &c);
+        resp_open(&n, &c);
         EXPECT(respclient_queue_raw(&c, slice_text("PING\r\n"), NULL) == ST_OK);
         EXPECT(respclient_queue_raw(&c, slice_text(bad[i]), NULL) == ST_OK);
         for (int more = 0; more < 1000; more++) {
@@ -302,7 +338,7 @@ static void test_node__protocol_error_answers_and_closes(void)
         respclient_close(&c);
     }
     struct respclient c;
-    client_open(&n, &c);
+    resp_open(&n, &c);
     CALL(&n, &c, "0", "EXISTS", "a"); /* nothing behind the damage was executed */
     respclient_close(&c);
     node_stop(&n);
@@ -320,8 +356,8 @@ static void test_node__who_does_not_read_is_not_read(void)
     char *big = malloc(BIG_BYTES);
     node_init(&n);
     NODE_BEGIN(&n, "--durability=buffered", "--inflight=2", "--output-limit=16m");
-    client_open(&n, &slow);
-    client_open(&n, &c);
+    resp_open(&n, &slow);
+    resp_open(&n, &c);
     memset(big, 'y', BIG_BYTES);
     struct slice set[] = {slice_text("SET"), slice_text("big"), slice_of(big, BIG_BYTES)};
     EXPECT(respclient_queue(&c, set, 3, NULL) == ST_OK);
@@ -355,15 +391,15 @@ static void test_node__limits_on_clients_and_silence(void)
     struct respclient b;
     node_init(&n);
     NODE_BEGIN(&n, "--max-clients=1");
-    client_open(&n, &a);
+    resp_open(&n, &a);
     CALL(&n, &a, "PONG", "PING");
-    client_open(&n, &b);
+    resp_open(&n, &b);
     EXPECT(respclient_receive(&b, soon(&n)) == ST_OK);
     EXPECT(slice_equal(respclient_text(&b, 0), slice_text("ERR max number of clients reached")));
     EXPECT(respclient_receive(&b, soon(&n)) == ST_RESET);
     respclient_close(&b);
     CALL(&n, &a, "OK", "CONFIG", "SET", "max-clients", "2", "idle-timeout", "60");
-    client_open(&n, &b);
+    resp_open(&n, &b);
     EXPECT(respclient_receive(&b, soon(&n)) == ST_RESET); /* silent for 60 ms */
     EXPECT(respclient_receive(&a, soon(&n)) == ST_RESET);
     respclient_close(&a);
@@ -378,13 +414,13 @@ static void test_node__quit_and_shutdown(void)
     struct respclient c;
     node_init(&n);
     NODE_BEGIN(&n, "--group-commands=1");
-    client_open(&n, &c);
+    resp_open(&n, &c);
     EXPECT(respclient_queue_raw(&c, slice_text("set a 1\r\nquit\r\nset a 2\r\n"), NULL) == ST_OK);
     EXPECT(respclient_receive(&c, soon(&n)) == ST_OK);
     EXPECT(respclient_receive(&c, soon(&n)) == ST_OK);
     EXPECT(respclient_receive(&c, soon(&n)) == ST_RESET);
     respclient_close(&c);
-    client_open(&n, &c);
+    resp_open(&n, &c);
     CALL(&n, &c, "1", "GET", "a");
     EXPECT(respclient_queue_raw(&c, slice_text("shutdown\r\n"), NULL) == ST_OK);
     EXPECT(respclient_receive(&c, soon(&n)) == ST_RESET);
@@ -400,7 +436,7 @@ static void test_node__stop_answers_what_it_received(void)
     struct respclient c;
     node_init(&n);
     NODE_BEGIN(&n, "--group-commands=2", "--inflight=4");
-    client_open(&n, &c);
+    resp_open(&n, &c);
     CALL(&n, &c, "PONG", "PING");
     for (int i = 0; i < 300; i++) {
         EXPECT(respclient_queue_raw(&c, slice_text("incr n\r\n"), NULL) == ST_OK);
@@ -473,7 +509,7 @@ static void test_node__refused_memory_loses_nothing(void)
             node_join(&n, 1);
             continue;
         }
-        client_open(&n, &c);
+        resp_open(&n, &c);
         enum status st = respclient_call(&c, (const char *[]){"SET", "k", value}, 3, soon(&n));
         acked = st == ST_OK && c.value.nodes[0].type == RESPVAL_SIMPLE;
         EXPECT(st == ST_OK || st == ST_RESET);
@@ -485,7 +521,7 @@ static void test_node__refused_memory_loses_nothing(void)
         env_posix_free(n.real);
         n.te.fail_at = -1;
         NODE_BEGIN(&n, "--cursors=2");
-        client_open(&n, &c);
+        resp_open(&n, &c);
         EXPECT(respclient_call(&c, (const char *[]){"GET", "k"}, 2, soon(&n)) == ST_OK);
         EXPECT(!acked || slice_equal(respclient_text(&c, 0), slice_text(value)));
         respclient_close(&c);
@@ -502,6 +538,7 @@ static void test_node__refused_memory_loses_nothing(void)
 TAP_MAIN({
     RUN(test_node__keeps_what_it_answered_over_a_restart);
     RUN(test_node__pipelines_in_pieces);
+    RUN(test_node__speaks_protobuf);
     RUN(test_node__half_close_is_answered);
     RUN(test_node__protocol_error_answers_and_closes);
     RUN(test_node__who_does_not_read_is_not_read);
