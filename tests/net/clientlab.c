@@ -55,14 +55,14 @@ static uint32_t counter_of(struct slice key)
 static void session_run(struct clientlab *lab, const struct pbmsg_request *q, uint32_t counter,
                         struct pbmsg_response *r)
 {
+    CK(q->sequence > 0 && q->sequence < CLIENTLAB_NUMBERS && q->answered <= q->sequence);
+    CK(q->sequence - q->answered < CLIENT_WINDOW);
     struct clientlab_session *s =
         q->session <= lab->session_count ? &lab->sessions[q->session] : NULL;
     if (s == NULL || s->gone) {
         r->code = PBMSG_CODE_SESSION_EXPIRED;
         return;
     }
-    CK(q->sequence > 0 && q->sequence < CLIENTLAB_NUMBERS && q->answered <= q->sequence);
-    CK(q->sequence - q->answered < CLIENT_WINDOW);
     s->floor = q->answered > s->floor ? q->answered : s->floor;
     if (q->sequence < s->floor) {
         r->code = PBMSG_CODE_FORGOTTEN;

@@ -47,10 +47,12 @@ static void on_open(struct client_call *call)
     load->opening = false;
 }
 
-static void open_session(struct clientload *load)
+/* Opens one when there is none, and now and then when there is: calls under way stay in the old. */
+static void open_session(struct clientload *load, struct prng *g)
 {
     bool room = load->lab->session_count + 8 < CLIENTLAB_SESSIONS;
-    if (load->lab->sessions_known && client_session(load->c) == 0 && !load->opening && room) {
+    bool wanted = client_session(load->c) == 0 || prng_below(g, 100) == 0;
+    if (load->lab->sessions_known && wanted && !load->opening && room) {
         load->opening = true;
         load->open = (struct client_call){.request.op = PBMSG_OPEN_SESSION,
                                           .deadline = env_clock_mono(load->env) + 2 * SECOND,
@@ -94,7 +96,7 @@ int clientload_main(struct clientlab *lab, struct env *env)
         return 1;
     }
     while (load->count < CLIENTLAB_CALLS || client_pending(load->c) > 0) {
-        open_session(load);
+        open_session(load, &g);
         while (load->count < CLIENTLAB_CALLS && client_pending(load->c) < FLYING) {
             record_send(load, &g);
         }

@@ -282,6 +282,50 @@ static void test_client__a_lost_session_is_an_error_until_another_is_opened(void
     EXPECT(lab.counters[3] == 3);
 }
 
+static void any_done(struct client_call *call)
+{
+    many_ended += call->outcome == CLIENT_DONE;
+}
+
+static int cut_off(struct clientlab *l, struct env *env)
+{
+    struct client *c = client_make(l, env);
+    for (int i = 0; i < 200; i++) { /* positions in the stream are those of a connection */
+        struct client_call call = ping(env_clock_mono(env) + SECOND);
+        EXPECT(client_run(c, &call) == ST_OK && call.outcome == CLIENT_DONE);
+    }
+    l->weight[MOOD_SERVE] = 0;
+    l->weight[MOOD_DROP_BEFORE] = 1;
+    many_ended = 0;
+    for (uint32_t i = 0; i < 200; i++) {
+        many[i] = incr(clientlab_key(i, keys[i]).data, env_clock_mono(env) + 20 * SECOND);
+        many[i].done = any_done;
+        client_send(c, &many[i]);
+    }
+    while (client_pending(c) > 180) {
+        EXPECT(client_step(c, ENV_NEVER) == ST_OK);
+    }
+    l->calm = true;
+    while (client_pending(c) > 0) {
+        EXPECT(client_step(c, ENV_NEVER) == ST_OK);
+    }
+    client_free(c);
+    return 0;
+}
+
+/* A socket that takes 64 bytes at a time: most of them had not left when the node hung up. */
+static void test_client__what_did_not_leave_is_sent_again(void)
+{
+    clientlab_open(&lab, 9);
+    lab.t.plan.value[PLAN_NET_BUFFER] = 64;
+    run_with(cut_off);
+    EXPECT(many_ended > 150 && many_ended < 200);
+    printf("# %u of 200\n", many_ended);
+    for (uint32_t i = 0; i < 200; i++) {
+        EXPECT(lab.counters[i] == (many[i].outcome == CLIENT_DONE));
+    }
+}
+
 static int give_up(struct clientlab *l, struct env *env)
 {
     struct client *c = client_make(l, env);
@@ -379,5 +423,6 @@ TAP_MAIN(RUN(test_client__every_call_is_done_when_nothing_fails);
          RUN(test_client__goes_where_the_leader_is_said_to_be);
          RUN(test_client__pipelines_within_the_window);
          RUN(test_client__a_lost_session_is_an_error_until_another_is_opened);
+         RUN(test_client__what_did_not_leave_is_sent_again);
          RUN(test_client__freed_with_calls_under_way);
          RUN(test_client__a_stream_of_calls_allocates_nothing); RUN(test_client__refused_memory);)
