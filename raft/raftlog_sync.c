@@ -49,7 +49,8 @@ static void place_repair(struct raftlog *log, const struct raftplace *place)
         return; /* gone since, or healed */
     }
     struct raftplace rest = *old;
-    bool more = next > place->index + 1 && log->state.last.index > place->index;
+    uint64_t after = place->index + 1; /* damaged too? What was appended since is in memory. */
+    bool more = next > after && log->state.last.index >= after && log->stage.from > after;
     raftplaces_set(places, place, place->index + 1, more ? &rest : NULL);
 }
 

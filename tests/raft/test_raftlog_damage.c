@@ -29,6 +29,7 @@ struct scene {
     struct logmodel m;
     struct chooser chooser;
     struct chooser_stream s;
+    unsigned more; /* writes behind the repairs */
 };
 
 static enum status scene_open(struct scene *x)
@@ -127,6 +128,10 @@ static void scene_repair(struct scene *x)
     }
     for (size_t i = 0; i < n; i++) {
         EXPECT(logmodel_repair(&x->m, x->log, faults[i].lo, faults[i].hi) == ST_OK);
+    }
+    /* others come behind before that is on the disk: in the same group, or while it is written */
+    for (unsigned i = 0; i < x->more && !tap_failed; i++) {
+        EXPECT(logmodel_append(&x->m, x->log, logmodel_now(&x->m)->hard.term + 1, 2, 900) == ST_OK);
     }
     EXPECT(logmodel_sync(&x->m, x->log) == ST_OK);
 }
@@ -270,6 +275,7 @@ static void raftlog__a_lost_write_is_flagged(void)
             EXPECT(logmodel_sync(&x.m, x.log) == ST_OK);
         }
         scene_crash(&x);
+        x.more = (unsigned)(seed / 7 % 3);
         one_check(&x, &c);
         if (tap_failed) {
             faults_print(&x);
