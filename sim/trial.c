@@ -51,8 +51,9 @@ void trial_account(const struct world *w, struct trial_result *r)
 
 uint64_t trial_excuses(const struct world *w)
 {
-    static const enum plan_knob excusing[] = {PLAN_WRITE_EIO, PLAN_SYNC_EIO, PLAN_META_EIO,
-                                              PLAN_DISK_FULL, PLAN_REFUSE,   PLAN_REFUSE_AT};
+    static const enum plan_knob excusing[] = {PLAN_WRITE_EIO,    PLAN_SYNC_EIO, PLAN_META_EIO,
+                                              PLAN_DISK_FULL,    PLAN_REFUSE,   PLAN_REFUSE_AT,
+                                              PLAN_NET_FD_LIMITS};
     uint64_t n = 0;
     for (size_t i = 0; i < sizeof excusing / sizeof *excusing; i++) {
         n += w->injected[excusing[i]];

@@ -639,7 +639,7 @@ static void verify_key(struct session *s, enum wkind kind, const char *key, int 
     s->me->failed = true;
 }
 
-/* Each node of a group that is asked takes a write, whoever leads. */
+/* Each node of a group that is asked takes a write, whoever leads; or so many are taken by any. */
 static void verify_writes(struct session *s)
 {
     char key[32];
@@ -648,7 +648,7 @@ static void verify_writes(struct session *s)
     for (unsigned i = 0; i < s->load->nodes && s->load->nodes > 1; i++) {
         if ((asked >> i & 1) != 0) {
             hang_up(s);
-            s->me->only = i + 1;
+            s->me->only = s->load->each ? i + 1 : 0;
             workop_key(i, key, sizeof key);
             verify_key(s, W_SET, key, &tries);
         }

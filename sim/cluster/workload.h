@@ -55,6 +55,7 @@ struct workload {
     struct task *const *wake; /* whoever waits for clients */
     unsigned nodes;           /* they listen at 10.0.0.1, 10.0.0.2, … */
     uint64_t asked;           /* those of a group that clients go to: bits, from 0 */
+    bool each;                /* a verifier writes through each of them; else through any */
     bool sessions; /* single writes are sent in sessions, until it is known what came of them */
     uint64_t patience_ns; /* a verifier is answered by then; 0: within some tries */
     uint64_t answer_ms;   /* it waits for one answer; 0: long */

@@ -6,17 +6,21 @@
 
 #include <stdio.h>
 
-#define NS_PER_MS   1000000ull
-#define NS_PER_S    (1000 * NS_PER_MS)
-#define LIVE        20    /* election timeouts within which a healthy group gets on, */
-#define LIVE_S      20    /* and what starts, retransmissions and slow disks may take */
-#define STOP_S      120   /* an orderly end takes less */
-#define STEP_NS_MAX 2000u /* many programs share the processor of the world */
-#define SLOW_MAX    8u    /* a disk slower than that does not keep up with elections */
-#define WAN_MS      1000u /* election timeouts on slow links */
-#define PAUSES      3     /* election timeouts of the longest pause */
-#define VERIFIERS   3     /* of the core, of all, of what a blackout left */
-#define GROUP_OPS   400u  /* operations of a run */
+#define NS_PER_MS     1000000ull
+#define NS_PER_S      (1000 * NS_PER_MS)
+#define LIVE          20    /* election timeouts within which a healthy group gets on, */
+#define LIVE_S        20    /* and what starts, retransmissions and slow disks may take */
+#define STOP_S        120   /* an orderly end takes less */
+#define STEP_NS_MAX   2000u /* many programs share the processor of the world */
+#define SLOW_MAX      8u    /* a disk slower than that does not keep up with elections */
+#define WAN_MS        1000u /* election timeouts on slow links */
+#define PAUSES        3     /* election timeouts of the longest pause */
+#define VERIFIERS     3     /* of the core, of all, of what a blackout left */
+#define BUFFER_LAN    2048u /* bytes of a socket */
+#define BUFFER_WAN    65536u
+#define BANDWIDTH_MIN 500000u /* bytes a second */
+#define VALUE_MAX     2000u
+#define GROUP_OPS     400u /* operations of a run */
 
 static void phase(struct groupworld *g, const char *name)
 {
@@ -124,6 +128,8 @@ static void verify(struct groupworld *g, unsigned which, uint64_t set, const cha
         return;
     }
     g->load.asked = set;
+    g->load.each =
+        set == everybody(g); /* of a core, the leader may be nobody, and unheard by some */
     workload_start(&g->load, i, true);
     await_clients(g);
     if (!workload_verified(&g->load, i) && !g->world.failure.set) {
@@ -332,6 +338,13 @@ void groupworld_draw(struct plan *p)
     v[PLAN_MAX_CLIENTS] = plan_default(PLAN_MAX_CLIENTS);
     v[PLAN_STEP_NS] = v[PLAN_STEP_NS] < STEP_NS_MAX ? v[PLAN_STEP_NS] : STEP_NS_MAX;
     v[PLAN_DISK_SLOW] = v[PLAN_DISK_SLOW] < SLOW_MAX ? v[PLAN_DISK_SLOW] : SLOW_MAX;
+    /* what one round trip carries: else a node that is behind is so for minutes */
+    uint64_t buffer = v[PLAN_NET_PROFILE] >= 2 ? BUFFER_WAN : BUFFER_LAN;
+    v[PLAN_NET_BUFFER] = v[PLAN_NET_BUFFER] > buffer ? v[PLAN_NET_BUFFER] : buffer;
+    v[PLAN_VALUE_BYTES] = v[PLAN_VALUE_BYTES] < VALUE_MAX ? v[PLAN_VALUE_BYTES] : VALUE_MAX;
+    if (v[PLAN_NET_BANDWIDTH] > 0 && v[PLAN_NET_BANDWIDTH] < BANDWIDTH_MIN) {
+        v[PLAN_NET_BANDWIDTH] = BANDWIDTH_MIN;
+    }
     v[PLAN_CLIENTS] = v[PLAN_GROUP_NODES] > 3 ? 5 : 4;
     v[PLAN_OPS] = GROUP_OPS;
     if (v[PLAN_NET_PROFILE] >= 2 && v[PLAN_GROUP_ELECTION_MS] < WAN_MS) {
