@@ -101,13 +101,23 @@ static void dial(struct peers *p, struct peers_slot *s)
     }
 }
 
+/* Room in a socket that was full is a sign of life: the other end has taken something in. So a
+ * message may take longer than silence is endured, on a link that carries little. */
+static enum status link_send(struct peers *p, struct peers_link *l)
+{
+    size_t left = l->conn.out_bytes;
+    enum status st = conn_flush(&l->conn);
+    l->heard_ns = l->conn.out_bytes < left ? p->now_ns : l->heard_ns;
+    return st == ST_OK ? peers_link_flush(l) : st;
+}
+
 /* Sends and waits for what may come. */
 static void link_go_on(struct peers *p, struct peers_link *l)
 {
     enum status st = l->broken;
     l->attention = false;
     if (st == ST_OK && l->state == LINK_UP) {
-        st = peers_link_flush(l);
+        st = link_send(p, l);
     } else if (st == ST_OK && l->state == LINK_GREETING) {
         st = conn_flush(&l->conn); /* the HELLO's rest */
     }

@@ -75,6 +75,10 @@ static void peers__any_network(void)
         plan_draw(&lab.t.plan);
         plan_draw_net(&lab.t.plan);
         lab.t.plan.value[PLAN_NET_LOSS] = seed % 3 == 0 ? 300 : 0;
+        if (seed % 5 == 0) { /* large messages on links that they do not fill for ever */
+            lab.t.plan.value[PLAN_NET_BUFFER] = 65536;
+            lab.t.plan.value[PLAN_NET_BANDWIDTH] = 0;
+        }
         for (unsigned id = 1; id <= 3; id++) {
             lab.nodes[id].burst = 1 + (unsigned)(seed % 4);
             lab.nodes[id].large = seed % 5 == 0 ? 100000 : 0;
@@ -320,6 +324,29 @@ static void peers__who_is_slow_is_waited_for(void)
     EXPECT(lab.nodes[1].stats[0].connects == 1); /* slow is not dead */
     EXPECT(lab.nodes[2].heard[1] > 500);
     EXPECT(lab.nodes[2].gaps[1] == 0); /* nothing was thrown away */
+    peerlab_close(&lab);
+}
+
+static void clog_link(struct peerlab *l)
+{
+    peerlab_at(l, 500);
+    simlink_clog(&l->t.world, l->nodes[1].host, l->nodes[2].host, 50000);
+}
+
+/* A message takes six seconds, and silence is endured for half of one. */
+static void peers__a_long_message_is_no_silence(void)
+{
+    peerlab_open(&lab, 23, 2, 30000);
+    lab.steer = clog_link;
+    lab.nodes[1].gap_ms = 2000;
+    lab.nodes[1].large = 300000;
+    lab.nodes[1].options.silence_ms = 500;
+    lab.nodes[2].options.silence_ms = 500;
+    lab.t.plan.value[PLAN_NET_BUFFER] = 8192; /* what is acknowledged at once */
+    EXPECT(peerlab_run(&lab));
+    all_well();
+    EXPECT(lab.nodes[1].stats[0].connects == 1);
+    EXPECT(lab.nodes[2].heard[1] > 8);
     peerlab_close(&lab);
 }
 
@@ -585,7 +612,8 @@ TAP_MAIN(RUN(peers__messages_arrive_whole_and_in_order); RUN(peers__large_messag
          RUN(peers__who_comes_back_is_dialed_at_once);
          RUN(peers__a_new_life_takes_the_place_of_the_old); RUN(peers__half_open_connections_go);
          RUN(peers__memory_is_bounded); RUN(peers__who_is_slow_is_waited_for);
-         RUN(peers__nothing_is_allocated_once_it_is_warm); RUN(peers__another_cluster_is_refused);
+         RUN(peers__a_long_message_is_no_silence); RUN(peers__nothing_is_allocated_once_it_is_warm);
+         RUN(peers__another_cluster_is_refused);
          RUN(peers__another_node_at_that_address_is_refused);
          RUN(peers__who_was_removed_is_refused_until_it_is_set);
          RUN(peers__who_calls_is_called_back); RUN(peers__garbage_is_named_and_closed);
