@@ -138,7 +138,7 @@ static void founders_text(const struct memberlab *lab, char *text, size_t size)
 static enum status options_make(const struct memberlab_node *n, struct nodeopt *opt)
 {
     static char texts[4][256]; /* options are parsed without a pause, but keep their text */
-    char *argv[5];
+    char *argv[6];
     struct err err;
     int argc = 0;
     (void)snprintf(texts[0], sizeof texts[0], "--data=d");
@@ -155,8 +155,9 @@ static enum status options_make(const struct memberlab_node *n, struct nodeopt *
         (void)snprintf(texts[3], sizeof texts[3], "%s", n->more);
         argv[argc++] = texts[3];
     }
-    static char verify[] = "--verify";
+    static char verify[] = "--verify", segment[] = "--log-segment=64k";
     argv[argc++] = verify;
+    argv[argc++] = segment;
     enum status st = nodeopt_parse(opt, argc, argv, &err);
     opt->data = "d";
     return st;

@@ -74,7 +74,7 @@ static void story_misfortune(struct memberlab *l)
 
 static void member__groups_survive(void)
 {
-    for (uint64_t seed = 0; seed < 12 + more; seed++) {
+    for (uint64_t seed = 0; seed < 40 + more; seed++) {
         if (!fine(seed, seed % 4 == 0 ? 5 : 3, story_misfortune)) {
             EXPECT(!"a group that survives");
             break;
@@ -107,8 +107,38 @@ static void story_wiped(struct memberlab *l)
 
 static void member__a_wiped_founder_is_refused(void)
 {
-    for (uint64_t seed = 0; seed < 4 + more; seed++) {
+    for (uint64_t seed = 0; seed < 20 + more; seed++) {
         EXPECT(fine(seed, 3, story_wiped));
+    }
+}
+
+/* The power of all goes as soon as the group is founded, and node 2 comes back without its disk:
+ * what the others noted of it must be there. */
+static void story_noted(struct memberlab *l)
+{
+    all_up(l);
+    memberlab_writes(l, 1);
+    memberlab_power(l, 1);
+    memberlab_power(l, 3);
+    memberlab_wipe(l, 2);
+    uint64_t done = l->done;
+    uint64_t one = l->plan.seed % 2 == 0 ? 1 : 3;
+    memberlab_up(l, 2);
+    memberlab_up(l, one);
+    memberlab_pass(l, 10 * MEMBERLAB_SECOND);
+    if (l->done != done || l->refused == 0) {
+        memberlab_wrong(l, "a wiped node takes part");
+    }
+    memberlab_up(l, 4 - one);
+    memberlab_writes(l, 20);
+    l->node[2].may_fail = true;
+    memberlab_kill(l, 2);
+}
+
+static void member__the_roster_survives_power_loss(void)
+{
+    for (uint64_t seed = 0; seed < 20 + more; seed++) {
+        EXPECT(fine(seed, 3, story_noted));
     }
 }
 
@@ -133,7 +163,7 @@ static void story_founding(struct memberlab *l)
 
 static void member__all_founders_have_to_meet_once(void)
 {
-    for (uint64_t seed = 0; seed < 4 + more; seed++) {
+    for (uint64_t seed = 0; seed < 20 + more; seed++) {
         EXPECT(fine(seed, 3, story_founding));
     }
 }
@@ -145,5 +175,6 @@ TAP_MAIN({
     RUN(member__three_replicate_what_any_is_asked);
     RUN(member__groups_survive);
     RUN(member__a_wiped_founder_is_refused);
+    RUN(member__the_roster_survives_power_loss);
     RUN(member__all_founders_have_to_meet_once);
 })
