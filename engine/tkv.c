@@ -67,6 +67,7 @@ enum tkv_status tkv_impl_status(enum status st)
     case ST_INVAL:
     case ST_BUSY:
     case ST_ROFS:
+    case ST_MFILE:
     case ST_UNSUPPORTED:
     case ST_TOOBIG:
         return (enum tkv_status)st;

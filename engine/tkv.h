@@ -56,6 +56,7 @@ enum tkv_status {
     TKV_INVALID = 7,
     TKV_BUSY = 8,
     TKV_READONLY = 9,
+    TKV_MFILE = 10, /* no descriptor was left: trying again may help, as with NOMEM and NOSPC */
     TKV_UNSUPPORTED = 28,
     TKV_TOOBIG = 29,
 };

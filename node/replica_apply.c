@@ -9,7 +9,7 @@
 /* Whether trying again can help. Else it fails the replica. */
 static void failed(struct replica *r, enum status st, const char *what)
 {
-    if (st == ST_NOMEM || st == ST_NOSPC) {
+    if (st == ST_NOMEM || st == ST_NOSPC || st == ST_MFILE) {
         ENV_PROBE(r->env, "replica: applying waits");
         r->apply_at = r->now + TRY_AGAIN_NS;
         return;

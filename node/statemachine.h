@@ -22,9 +22,9 @@
  *   I4  an entry that could not be applied has changed nothing, and is never passed over
  *
  * Failure: apply and commit say what failed, nothing is changed, and they may be called again.
- * ST_NOMEM, ST_NOSPC: trying again may help. ST_CORRUPT, ST_IO: reading the database failed, or the
- * entry is none. ST_UNSUPPORTED: an entry of a later version. After these the node must stop.
- * Ownership: an entry's bytes are borrowed until the commit. Threads: one at a time. */
+ * ST_NOMEM, ST_NOSPC, ST_MFILE: trying again may help. ST_CORRUPT, ST_IO: reading the database
+ * failed, or the entry is none. ST_UNSUPPORTED: an entry of a later version. After these the node
+ * must stop. Ownership: an entry's bytes are borrowed until the commit. Threads: one at a time. */
 #ifndef NODE_STATEMACHINE_H
 #define NODE_STATEMACHINE_H
 

@@ -22,6 +22,7 @@ _Static_assert((int)TKV_CORRUPT == (int)ST_CORRUPT, "status");
 _Static_assert((int)TKV_NOTFOUND == (int)ST_NOENT, "status");
 _Static_assert((int)TKV_BUSY == (int)ST_BUSY, "status");
 _Static_assert((int)TKV_READONLY == (int)ST_ROFS, "status");
+_Static_assert((int)TKV_MFILE == (int)ST_MFILE, "status");
 _Static_assert((int)TKV_TOOBIG == (int)ST_TOOBIG, "status");
 
 enum status view_status(enum tkv_status st)
