@@ -183,7 +183,7 @@ static void replica__the_log_is_compacted(void)
     for (int life = 1; life <= 2; life++) {
         EXPECT(begin(&g, &err) == ST_OK);
         replica_status(g.replica, &s);
-        EXPECT(s.raft.base.index == base);
+        EXPECT(s.raft.base.index >= base); /* its threads may have gone on */
         do { /* the disk has its own pace */
             ask_init(&g, &a, false);
             ask_all(&g, &a, 1);
