@@ -184,7 +184,7 @@ static void replica__the_log_is_compacted(void)
         EXPECT(begin(&g, &err) == ST_OK);
         replica_status(g.replica, &s);
         EXPECT(s.raft.base.index >= base); /* its threads may have gone on */
-        do { /* the disk has its own pace */
+        do {                               /* the disk has its own pace */
             ask_init(&g, &a, false);
             ask_all(&g, &a, 1);
             EXPECT(a.q.outcome == REPLICA_DONE);
