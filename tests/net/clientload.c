@@ -112,6 +112,17 @@ int clientload_main(struct clientlab *lab, struct env *env)
     return 0;
 }
 
+void clientload_draw(struct clientlab *lab, uint64_t seed)
+{
+    struct prng g = {seed};
+    clientlab_draw(lab);
+    for (int i = 1; i < MOODS; i++) {
+        lab->weight[i] = (uint32_t)prng_below(&g, 3) * (uint32_t)prng_below(&g, 4);
+    }
+    lab->weight[MOOD_EXPIRE] = seed % 3 == 0;
+    lab->kills = seed % 2 == 0;
+}
+
 static bool wrong(const char *what, uint32_t i)
 {
     printf("# call %u: %s\n", i, what);

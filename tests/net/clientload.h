@@ -40,6 +40,9 @@ struct clientload_tally {
  * everything gets well, and what was put off happens. */
 int clientload_main(struct clientlab *lab, struct env *env);
 
+/* All that may become of a request, each in some seeds. */
+void clientload_draw(struct clientlab *lab, uint64_t seed);
+
 /* EXPECTs that what is said to have happened did, once, and that what is said not to did not.
  * False: something is wrong. */
 bool clientload_judge(const struct clientload *load, struct clientload_tally *tally);

@@ -63,13 +63,7 @@ static void test_client__says_what_became_of_it(void)
     tally = (struct clientload_tally){.again = 0};
     for (uint64_t seed = 1; seed <= seeds(); seed++) {
         lab_start(seed);
-        clientlab_draw(&lab);
-        struct prng g = {seed};
-        for (int i = 1; i < MOODS; i++) {
-            lab.weight[i] = (uint32_t)prng_below(&g, 3) * (uint32_t)prng_below(&g, 4);
-        }
-        lab.weight[MOOD_EXPIRE] = seed % 3 == 0;
-        lab.kills = seed % 2 == 0;
+        clientload_draw(&lab, seed);
         lab_finish(seed);
         resets += lab.t.world.injected[PLAN_NET_RESET];
         repeats += lab.repeats;

@@ -206,6 +206,8 @@ void soup_draw(struct soup *s); /* the knobs */
 void soup_stir(struct soup *s, uint32_t moves);
 /* No faults any more: LV, then CV. */
 void soup_heal(struct soup *s);
+/* All of that, in a world of its own for each seed: 1, 3, 4 or 5 voters, room for some more. */
+void soup_world(struct soup *s, uint64_t seed, uint32_t moves);
 
 /* Looking in. */
 void soup_view(const struct soup *s, uint64_t id, struct raft_view *v);

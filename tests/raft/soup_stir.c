@@ -501,3 +501,18 @@ void soup_heal(struct soup *s)
         soup_run(s, s->options.election);
     }
 }
+
+void soup_world(struct soup *s, uint64_t seed, uint32_t moves)
+{
+    static const uint32_t sizes[] = {3, 3, 5, 3, 4, 1, 3, 5};
+    uint32_t n = sizes[seed % 8];
+    soup_init(s, n, seed);
+    soup_draw(s);
+    s->nodes = n + (seed % 3 == 0 && n < 5 ? 2 : 0);
+    for (uint64_t id = n + 1; id <= s->nodes; id++) {
+        soup_blank(s, id);
+    }
+    soup_up_all(s);
+    soup_stir(s, moves);
+    soup_heal(s);
+}

@@ -10,21 +10,10 @@ static uint64_t seeds_from(const char *name, uint64_t otherwise)
     return text != NULL ? strtoull(text, NULL, 10) : otherwise;
 }
 
-/* One world of its own for each seed: 1, 3, 4 or 5 voters, room for as many again. */
 static bool one_world(uint64_t seed, uint32_t moves, uint64_t *seen, uint64_t *reads)
 {
-    static const uint32_t sizes[] = {3, 3, 5, 3, 4, 1, 3, 5};
     struct soup s;
-    uint32_t n = sizes[seed % 8];
-    soup_init(&s, n, seed);
-    soup_draw(&s);
-    s.nodes = n + (seed % 3 == 0 && n < 5 ? 2 : 0);
-    for (uint64_t id = n + 1; id <= s.nodes; id++) {
-        soup_blank(&s, id);
-    }
-    soup_up_all(&s);
-    soup_stir(&s, moves);
-    soup_heal(&s);
+    soup_world(&s, seed, moves);
     bool good = soup_what(&s)[0] == '\0';
     if (!good) {
         printf("# seed %llu, step %llu: %s\n", (unsigned long long)seed,
