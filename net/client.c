@@ -156,6 +156,20 @@ static void end_undone(struct client *c, struct client_call *call, enum pbmsg_co
     end(c, call, call->maybe ? CLIENT_UNKNOWN : CLIENT_NOT_DONE, code, response);
 }
 
+/* Nobody waits for it any more. One that was encoded may be on its way. */
+static void give_up(struct client *c, struct client_call *call, enum pbmsg_code code)
+{
+    call->maybe = call->maybe || (call->flying && !reads_only(call));
+    end_undone(c, call, code, NULL);
+}
+
+void client_cancel(struct client *c, struct client_call *call)
+{
+    if (!call->ended) {
+        give_up(c, call, PBMSG_CODE_TIMEOUT);
+    }
+}
+
 void client_free(struct client *c)
 {
     if (c == NULL) {
@@ -163,8 +177,7 @@ void client_free(struct client *c)
     }
     while (!list_empty(&c->by_deadline)) {
         struct client_call *call = LIST_ENTRY(c->by_deadline.next, struct client_call, by_deadline);
-        call->maybe = call->maybe || (call->flying && !reads_only(call));
-        end_undone(c, call, PBMSG_CODE_STOPPING, NULL);
+        give_up(c, call, PBMSG_CODE_STOPPING);
     }
     client_link_release(c);
     pbarena_release(&c->arena);
@@ -176,7 +189,7 @@ void client_free(struct client *c)
     env_release(c->env, c);
 }
 
-/* Calls of which the time is over. One that was encoded may be on its way. */
+/* Calls of which the time is over. */
 static void expire(struct client *c)
 {
     while (!list_empty(&c->by_deadline)) {
@@ -184,8 +197,7 @@ static void expire(struct client *c)
         if (c->now < call->deadline) {
             return;
         }
-        call->maybe = call->maybe || (call->flying && !reads_only(call));
-        end_undone(c, call, PBMSG_CODE_TIMEOUT, NULL);
+        give_up(c, call, PBMSG_CODE_TIMEOUT);
     }
 }
 
@@ -514,5 +526,6 @@ enum status client_run(struct client *c, struct client_call *call)
     while (st == ST_OK && !call->ended) {
         st = step(c, call->deadline, call);
     }
+    client_cancel(c, call); /* unless it has ended */
     return st;
 }

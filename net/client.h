@@ -22,8 +22,8 @@
  * Calls that are under way together have no order among them. docs/client.md has the rest.
  *
  * Invariants (tests/net/test_client.c, tests/node/test_clientnode.c: under simulation)
- *   I1  done() is called once for each call that was sent, from client_step, client_run or
- *       client_free
+ *   I1  done() is called once for each call that was sent, from client_step, client_run,
+ *       client_cancel or client_free
  *   I2  a write without `once` of which the last byte was handed to a socket is not sent again,
  *       unless a node said that it did not do it
  *   I3  a call ends at its deadline at the latest, as soon as somebody steps
@@ -98,8 +98,12 @@ void client_send(struct client *c, struct client_call *call);
  * Returns sooner as soon as a call ended, or somebody woke it. */
 NODISCARD enum status client_step(struct client *c, uint64_t until_mono);
 
-/* Sends a call and steps until it has ended; its response is there until the next step. */
+/* Sends a call and steps until it has ended; its response is there until the next step. It has
+ * ended too when the poller failed and a status says so. */
 NODISCARD enum status client_run(struct client *c, struct client_call *call);
+
+/* Ends a call as if its deadline had come. */
+void client_cancel(struct client *c, struct client_call *call);
 
 /* Ends a client_step that waits. From any thread. */
 void client_wake(struct client *c);

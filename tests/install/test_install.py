@@ -23,6 +23,28 @@ def problems(done):
     return [] if done.returncode == 0 else done.stdout.splitlines()[-20:] or ['failed']
 
 
+def remote(tap, source, prefix, root, env):
+    """The installed client against the installed node."""
+    found = run('pkg-config', '--cflags', '--libs', 'tkvc', env=env)
+    program = os.path.join(root, 'remote')
+    made = run('cc', '-Wall', '-Wextra', '-Werror', '-o', program,
+               os.path.join(source, 'tests', 'install', 'remote.c'), *found.stdout.split())
+    tap.rule('a program builds against the client', problems(made))
+    node = subprocess.Popen(
+        [os.path.join(prefix, 'bin', 'tinykv'), 'serve', '--data', os.path.join(root, 'node'),
+         '--listen', '127.0.0.1:0', '--id', '1', '--log-level', 'error'],
+        stdout=subprocess.PIPE, text=True)
+    try:
+        address = node.stdout.readline().split()[-1]
+        said = run(program, address, env=dict(env, LD_LIBRARY_PATH=os.path.join(prefix, 'lib')))
+        tap.rule('and says what it should',
+                 [] if said.stdout == 'hello = world\nvisits = 3\n' else [said.stdout])
+    finally:
+        node.terminate()
+        node.wait(timeout=30)
+        node.stdout.close()
+
+
 def main():
     source, build = sys.argv[1:3]
     tap = Tap()
@@ -39,7 +61,7 @@ def main():
                    '-Dbuildtype=release')
         if made.returncode == 0:
             made = run('ninja', '-C', plain, 'engine/libtkv.so.0.1.0', 'engine/libtkv.a',
-                       'node/tinykv')
+                       'net/libtkvc.so.0.1.0', 'net/libtkvc.a', 'node/tinykv')
         if made.returncode == 0:
             made = run('meson', 'install', '-C', plain, '--no-rebuild')
         tap.rule('the tree installs', problems(made))
@@ -61,6 +83,7 @@ def main():
                        env=dict(env, LD_LIBRARY_PATH=os.path.join(prefix, 'lib')))
             tap.rule(f'and says what it should, {kind}',
                      [] if said.stdout == 'hello, world\n' else [said.stdout])
+        remote(tap, source, prefix, root, env)
         library = os.path.join(prefix, 'lib', 'libtkv.so.0')
         stripped = os.path.join(root, 'stripped')
         run('strip', '-o', stripped, library)
@@ -71,6 +94,10 @@ def main():
         foreign = [n for n in listed[2::3] if not n.startswith(('tkv_', 'TKV_'))
                    or n.startswith('tkv_impl_')]
         tap.rule('nothing but tkv_* can be seen from outside', foreign)
+        listed = run('nm', '-D', '--defined-only',
+                     os.path.join(prefix, 'lib', 'libtkvc.so.0')).stdout.split()
+        tap.rule('nor anything but tkvc_* of the client',
+                 [n for n in listed[2::3] if not n.startswith(('tkvc_', 'TKVC_'))])
     tap.done()
 
 

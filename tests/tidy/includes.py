@@ -49,7 +49,7 @@ def is_posix_side(path):
 
 
 # Files that bind a library to the real world, and are in none that the simulator runs.
-BINDINGS = ('engine/tkv_env.c',)
+BINDINGS = ('engine/tkv_env.c', 'net/tkvc_env.c')
 
 
 def main():

@@ -15,7 +15,7 @@ import sys
 from tidylib import ROOT, Tap
 
 FOLDERS = ('base', 'env', 'engine', 'raft', 'net', 'node')
-REAL_WORLD = ('env_posix', 'ck_posix', 'tkv')  # libraries of these folders that are the other side
+REAL_WORLD = ('env_posix', 'ck_posix', 'tkv', 'tkvc')  # libraries of these folders that are the other side
 
 ALLOWED = set('''
     memcpy memmove memset memcmp memchr strlen strcmp strncmp strchr strrchr strstr strspn strcspn
