@@ -116,7 +116,7 @@ static int refused(struct clientlab *l, struct env *env)
         all = in.allocs <= n;
         inject_release(&in);
     }
-    struct tkvc *c;
+    struct tkvc *c = NULL;
     EXPECT(all && open_on(env, 20000, &c));
     EXPECT(tkvc_incr(c, "sum", 3, 0, &r) == TKVC_DONE);
     EXPECT(r.number >= sure && r.number <= sure + maybe && sure > 0);
