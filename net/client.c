@@ -19,6 +19,11 @@ void client_options_init(struct client_options *o)
                                  .response_max = 1u << 30};
 }
 
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
 static struct client_call *call_of(struct list *l)
 {
     return LIST_ENTRY(l, struct client_call, link);
@@ -384,7 +389,7 @@ static void try_again(struct client *c, struct client_call *call, const struct p
     ENV_PROBE(c->env, "client: a node could not serve");
     leader_note(c, r);
     c->leaving = true;
-    c->retry_ns = r->retry_ms * MS;
+    c->retry_ns = earlier(r->retry_ms * MS, c->o.pause_most_ns);
     wait_again(c, call);
 }
 
@@ -443,7 +448,7 @@ static bool deliver(struct client *c)
         return false;
     }
     struct client_call *call = c->slots[r->id & (c->o.inflight - 1)];
-    if (r->id == 0 && !list_empty(&c->flying)) {
+    if (r->id == 0 && r->code != PBMSG_CODE_OK && !list_empty(&c->flying)) {
         /* a request that the node could not read: the first that it has not answered */
         ENV_PROBE(c->env, "client: a request could not be read");
         end_undone(c, call_of(c->flying.next), (enum pbmsg_code)r->code, r);
@@ -482,11 +487,6 @@ static void advance(struct client *c, const struct client_call *awaited)
     }
     launch_waiting(c);
     client_link_flush(c);
-}
-
-static uint64_t earlier(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
 }
 
 static uint64_t due(const struct client *c)

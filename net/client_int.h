@@ -27,6 +27,7 @@ struct client {
     bool led;      /* `leader` instead */
     struct env_addr leader;
     bool ready;          /* the poller said so */
+    bool choked;         /* the socket was full */
     bool greeted;        /* the node's preamble has come */
     bool served;         /* and a response */
     uint64_t give_up_at; /* while dialing */

@@ -33,6 +33,7 @@ static void hang_up(struct client *c)
     c->greeted = false;
     c->served = false;
     c->ready = false;
+    c->choked = false;
     c->leaving = false;
 }
 
@@ -167,9 +168,12 @@ static void out_tidy(struct client *c)
     }
 }
 
+/* A socket that was full and takes more is a sign of life, for a large request may be on its way
+ * for longer than patience lasts; one that has had room all the time is not. */
 static enum status flush(struct client *c)
 {
     enum status st = ST_OK;
+    uint64_t before = c->sent;
     while (unsent(c) && (st == ST_OK || st == ST_INTR)) {
         struct env_slice part = {c->out.data + c->out_at, c->out.size - c->out_at};
         size_t put = 0;
@@ -179,6 +183,10 @@ static enum status flush(struct client *c)
             c->sent += put;
         }
     }
+    if (c->choked && c->sent != before) {
+        c->heard_at = c->now;
+    }
+    c->choked = unsent(c);
     out_tidy(c);
     return st == ST_AGAIN ? ST_OK : st;
 }

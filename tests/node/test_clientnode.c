@@ -204,6 +204,45 @@ static int asking(struct clientlab *l, struct env *env)
     return 0;
 }
 
+/* Two MiB at a tenth of one a second: patience is with silence, not with slowness. */
+static int slowly(struct clientlab *l, struct env *env)
+{
+    static struct env_addr addrs[CLIENTLAB_NODES + 1];
+    static char big[2 << 20];
+    struct client_options o;
+    struct client *c;
+    clientlab_options(l, &o, addrs);
+    o.patience_ns = 2000 * CLIENTLAB_MS;
+    EXPECT(client_new(env, &o, &c) == ST_OK);
+    struct client_call open = call_of(env, PBMSG_OPEN_SESSION);
+    EXPECT(run_call(c, &open, PBMSG_CODE_OK));
+    struct client_call put = call_of(env, PBMSG_PUT);
+    put.once = true;
+    put.deadline += 40000 * CLIENTLAB_MS;
+    put.request.put =
+        (struct pbmsg_put){.key = slice_text("big"), .value = slice_of(big, sizeof big)};
+    EXPECT(run_call(c, &put, PBMSG_CODE_OK) && put.attempts == 1);
+    struct client_call get = call_of(env, PBMSG_GET);
+    get.deadline += 40000 * CLIENTLAB_MS;
+    get.request.get.key = put.request.put.key;
+    EXPECT(run_call(c, &get, PBMSG_CODE_OK) && get.attempts == 1);
+    EXPECT(get.response->get.value.size == sizeof big);
+    client_free(c);
+    return 0;
+}
+
+static void test_clientnode__slow_is_not_silent(void)
+{
+    lab_start(1, 1);
+    plan_release(&lab.t.plan);
+    plan_init(&lab.t.plan, simmem(), 1);
+    lab.t.plan.value[PLAN_NET_BANDWIDTH] = 100000;
+    lab.client = slowly;
+    EXPECT(clientlab_run(&lab));
+    EXPECT(lab.leaks[0] == '\0');
+    clientlab_close(&lab);
+}
+
 static void test_clientnode__status_sessions_and_limits(void)
 {
     for (uint32_t group = 1; group <= 3; group += 2) {
@@ -221,4 +260,5 @@ static void test_clientnode__status_sessions_and_limits(void)
 }
 
 TAP_MAIN(RUN(test_clientnode__a_node_alone); RUN(test_clientnode__a_group_of_one);
-         RUN(test_clientnode__a_group_of_three); RUN(test_clientnode__status_sessions_and_limits);)
+         RUN(test_clientnode__a_group_of_three); RUN(test_clientnode__slow_is_not_silent);
+         RUN(test_clientnode__status_sessions_and_limits);)
