@@ -180,12 +180,32 @@ static int silence(struct clientlab *l, struct env *env)
     return 0;
 }
 
+/* Talking to a node that is silent does not make it alive. */
+static int talk_on(struct clientlab *l, struct env *env)
+{
+    struct client *c = client_make(l, env);
+    uint64_t from = env_clock_mono(env);
+    struct client_call first = ping(from + 9 * SECOND);
+    client_send(c, &first);
+    for (int i = 0; i < 30; i++) {
+        struct client_call next = ping(env_clock_mono(env) + 300 * MS);
+        EXPECT(client_run(c, &next) == ST_OK && next.outcome == CLIENT_NOT_DONE);
+    }
+    EXPECT(first.ended && first.attempts >= 3);
+    client_free(c);
+    return 0;
+}
+
 static void test_client__a_silent_node_is_left_with_what_may_be_repeated(void)
 {
     clientlab_open(&lab, 2);
     lab.weight[MOOD_SERVE] = 0;
     lab.weight[MOOD_MUTE] = 1;
     run_with(silence);
+    clientlab_open(&lab, 2);
+    lab.weight[MOOD_SERVE] = 0;
+    lab.weight[MOOD_MUTE] = 1;
+    run_with(talk_on);
 }
 
 static int follow(struct clientlab *l, struct env *env)

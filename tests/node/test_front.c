@@ -2,7 +2,9 @@
 #include "node/front.h"
 
 #include "env/env_posix.h"
+#include "net/pbenc.h"
 #include "node/core.h"
+#include "node/pbfront.h"
 #include "tests/node/fakereplica.h"
 #include "tests/node/faketkv.h"
 #include "tests/tap.h"
@@ -386,7 +388,46 @@ static void front__refused_memory_is_answered(void)
     EXPECT(reached > 15);
 }
 
+/* A job of protobuf: a batch that brought its queue, in a session, with a deadline of its own. */
+static void front__a_request_brings_its_head_along(void)
+{
+    struct rig g;
+    struct pbfront pb;
+    struct buf message;
+    struct pbmsg_op ops[] = {{.op = PBMSG_INCR, .incr = {.key = slice_text("n"), .delta = 3}},
+                             {.op = PBMSG_GET, .get.key = slice_text("n")}};
+    struct pbmsg_request r = {.id = 1,
+                              .session = 8,
+                              .sequence = 5,
+                              .answered = 4,
+                              .timeout_ms = 70,
+                              .op = PBMSG_BATCH,
+                              .batch.ops = {ops, 2}};
+    rig_init(&g);
+    pbfront_init(&pb, &g.te.env.mem);
+    buf_init(&message, &g.posix->mem);
+    EXPECT(pbenc_append(&pbmsg_request_table, &r, &message) == ST_OK);
+    struct job *j;
+    uint64_t now = env_clock_mono(g.posix) + 1000000000; /* time enough for a busy machine */
+    EXPECT(pbfront_job(&pb, buf_slice(&message), now, &j) == ST_OK);
+    j->session = g.sessions[0];
+    list_insert(&g.jobs, &j->link);
+    turn(&g);
+    EXPECT(!list_empty(&g.replica.requests));
+    const struct replica_request *q =
+        LIST_ENTRY(g.replica.requests.next, struct replica_request, link);
+    EXPECT(!q->reads && q->head.transaction && q->head.commands == 2);
+    EXPECT(q->head.session == 8 && q->head.sequence == 5 && q->head.answered == 4);
+    EXPECT(q->deadline == now + 70000000);
+    settle(&g);
+    EXPECT(g.done.next == &j->link && pbfront_answer(&pb, j) == ST_OK);
+    buf_release(&message);
+    pbfront_release(&pb);
+    rig_release(&g);
+}
+
 TAP_MAIN({
+    RUN(front__a_request_brings_its_head_along);
     RUN(front__a_pipeline_is_a_run_by_the_log);
     RUN(front__reads_ask_and_are_executed_here);
     RUN(front__what_the_log_cannot_do_parts_a_pipeline);
