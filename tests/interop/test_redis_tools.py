@@ -46,7 +46,7 @@ COMMANDS = [
      "ERR Unknown option or number of arguments for CONFIG SET - 'nosuch'"),
     (["CLIENT", "GETNAME"], ""),
     (["CLIENT", "SETNAME", "x"], "OK"),
-    (["COMMAND", "COUNT"], "33"),
+    (["COMMAND", "COUNT"], "34"),
     (["EXEC"], "ERR EXEC without MULTI"),
     (["DISCARD"], "ERR DISCARD without MULTI"),
     (["GET"], "ERR wrong number of arguments for 'get' command"),
