@@ -28,21 +28,26 @@ static uint64_t start_term(const struct raft_start *s, uint64_t index)
     return 0;
 }
 
-/* What the start is given is what D has. */
-static bool fits(const struct raftwatch_node *n, const struct raft_start *s)
+/* The first index of a run of D that the start has with another term; 0: none. */
+static uint64_t other_term(const struct raftwatch_node *n, const struct raft_start *s)
 {
-    if (s->hard.term != n->hard.term || s->hard.vote != n->hard.vote || s->last != n->last) {
-        return false;
-    }
     const struct raft_run *runs = n->runs.data;
     for (size_t i = 0; i < n->runs.count; i++) {
         uint64_t at = runs[i].first > s->base.index ? runs[i].first : s->base.index + 1;
         uint64_t end = i + 1 < n->runs.count ? runs[i + 1].first - 1 : n->last;
-        if (at <= end && start_term(s, at) != runs[i].term) {
-            return false;
+        if (at <= end &&
+            (start_term(s, at) != runs[i].term || start_term(s, end) != runs[i].term)) {
+            return at;
         }
     }
-    return true;
+    return 0;
+}
+
+/* What the start is given is what D has. */
+static bool fits(const struct raftwatch_node *n, const struct raft_start *s)
+{
+    return s->hard.term == n->hard.term && s->hard.vote == n->hard.vote && s->last == n->last &&
+           other_term(n, s) == 0;
 }
 
 /* Of the writes that were on their way when it died, so many are on D that the start is explained;
@@ -71,15 +76,10 @@ static void compare_start(struct raftwatch *w, const struct raftwatch_node *n,
                            "RE: the log of node %llu begins behind %llu, only %llu were given up",
                            U(n->id), U(s->base.index), U(n->based));
     }
-    const struct raft_run *runs = n->runs.data;
-    for (size_t i = 0; i < n->runs.count; i++) {
-        uint64_t at = runs[i].first > s->base.index ? runs[i].first : s->base.index + 1;
-        uint64_t end = i + 1 < n->runs.count ? runs[i + 1].first - 1 : n->last;
-        if (at <= end &&
-            (start_term(s, at) != runs[i].term || start_term(s, end) != runs[i].term)) {
-            raftwatch_violated(w, "RE: node %llu starts with other terms than it had at %llu",
-                               U(n->id), U(at));
-        }
+    uint64_t at = other_term(n, s);
+    if (at != 0) {
+        raftwatch_violated(w, "RE: node %llu starts with other terms than it had at %llu", U(n->id),
+                           U(at));
     }
 }
 
