@@ -114,6 +114,29 @@ static void fail(struct groupworld *g, const char *class, const char *what)
     world_fail(&g->world, class, "%s%s", what, say_nodes(g, text, sizeof text));
 }
 
+/* Nobody leads, and so many nodes have their last entries in doubt that the others are no quorum: a
+ * power loss of all can tear the last group on several disks, nobody can tell that from damage, and
+ * who is in doubt does not stand for election (docs/group.md, "Known limits"). */
+static bool in_doubt(const struct groupworld *g)
+{
+    unsigned sure = 0;
+    for (unsigned i = 0; i < g->nodes; i++) {
+        sure += g->node[i].up && !g->node[i].view.damaged;
+    }
+    return sure < g->nodes / 2 + 1 && g->nodes > 1 && !is_led(g, everybody(g));
+}
+
+/* The group does not get on. */
+static void stuck(struct groupworld *g, const char *class, const char *what)
+{
+    g->stuck = in_doubt(g);
+    if (g->stuck) {
+        phase(g, "stuck in doubt");
+    } else {
+        fail(g, class, what);
+    }
+}
+
 static void await_clients(struct groupworld *g)
 {
     while (g->load.running > 0 && !g->world.failure.set) {
@@ -133,8 +156,9 @@ static void verify(struct groupworld *g, unsigned which, uint64_t set, const cha
         set == everybody(g); /* of a core, the leader may be nobody, and unheard by some */
     workload_start(&g->load, i, true);
     await_clients(g);
+    g->stuck = false;
     if (!workload_verified(&g->load, i) && !g->world.failure.set) {
-        fail(g, "L1 liveness", what);
+        stuck(g, "L1 liveness", what);
     }
 }
 
@@ -234,8 +258,8 @@ static void core_gets_on(struct groupworld *g)
 
 static void all_settle(struct groupworld *g, const char *what)
 {
-    if (!g->world.failure.set && !await(g, everybody(g), g->live_ns, is_settled)) {
-        fail(g, "L3 convergence", what);
+    if (!g->world.failure.set && !g->stuck && !await(g, everybody(g), g->live_ns, is_settled)) {
+        stuck(g, "L3 convergence", what);
     }
 }
 
@@ -256,7 +280,7 @@ static void heal_all(struct groupworld *g)
 /* What was promised is on disks, not in the memory of survivors. */
 static void blackout(struct groupworld *g)
 {
-    if (g->world.failure.set) {
+    if (g->world.failure.set || g->stuck) {
         return;
     }
     phase(g, "blackout");
@@ -292,7 +316,7 @@ static void stop_all(struct groupworld *g)
 static void compare(struct groupworld *g)
 {
     const struct groupview *first = NULL;
-    if (g->world.failure.set) {
+    if (g->world.failure.set || g->stuck) {
         return;
     }
     phase(g, "compare");

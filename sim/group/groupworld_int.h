@@ -53,6 +53,7 @@ struct groupworld {
     unsigned nodes;
     uint64_t election_ns; /* the most a node waits before it stands */
     uint64_t live_ns;     /* within so much a healthy group has to get on */
+    bool stuck;           /* it cannot, and may not be blamed for it */
     struct groupnode node[GROUP_MAX];
     struct host *hosts[GROUP_MAX + GROUP_CLIENTS]; /* the nodes, then the clients */
     struct proc *procs[GROUP_MAX];                 /* NULL: down */

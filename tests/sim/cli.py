@@ -137,8 +137,12 @@ def a_plan_says_its_world():
     assert "world = store" in text and "store_workers" in text and "net_reset" not in text
     assert run_json("replay", write("store.seed", text))["trace_hash"] == want
     assert run_json("run", "3")["trace_hash"] != want
+    want = run_json("run", "3", "--world", "cluster")["trace_hash"]
+    text = sim("plan", "3", "--world", "cluster").stdout
+    assert "world = cluster" in text and "group_nodes" in text and "store_" not in text
+    assert run_json("replay", write("cluster.seed", text))["trace_hash"] == want
     old = sim("plan", "3").stdout
-    assert "world = node" in old and "store_" not in old
+    assert "world = node" in old and "store_" not in old and "group_" not in old
     older = old.replace("world = node\n", "")
     assert run_json("replay", write("old.seed", older))["trace_hash"] == \
         run_json("run", "3")["trace_hash"]

@@ -87,7 +87,7 @@ variant() {
     fi
     local tool=("$DIR/$name/sim/tool/tinykv-sim")
     [ -z "$runner" ] || tool=("$runner" "${tool[@]}")
-    for world in node store; do
+    for world in node store cluster; do
         if ! hashes "$DIR/$name.$world.hashes" "$count" "${tool[@]}"; then
             not_ok "$name, $world: gave no hash for some seeds"
             return
