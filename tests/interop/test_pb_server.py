@@ -179,6 +179,40 @@ def refusals(tap, pb, server):
                   and r.message != '' and link.ended(), r)
 
 
+def sessions(tap, pb, server):
+    link = Link(pb, server.port)
+    link.greeting()
+    r = link.call(open_session=pb.OpenSession())
+    session = r.open_session.session
+    tap.check('a session', r.code == pb.CODE_OK and session > 0, r)
+    write = {'session': session, 'sequence': 1, 'answered': 1,
+             'incr': pb.Incr(key=b'once', delta=5)}
+    first = link.call(**write)
+    other = Link(pb, server.port)
+    other.greeting()
+    again = other.call(**write)
+    tap.check('a number is done once, and answered alike',
+              first.incr.value == 5 and again.incr.value == 5, (first, again))
+    batch = pb.Batch(ops=[pb.Op(incr=pb.Incr(key=b'once', delta=1)),
+                          pb.Op(get=pb.Get(key=b'once'))])
+    twice = [link.call(session=session, sequence=2, answered=2, batch=batch) for _ in range(2)]
+    tap.check('so is a batch', all(r.batch.results[1].get.value == b'6' for r in twice), twice)
+    r = link.call(**write)
+    tap.check('what was answered is forgotten', r.code == pb.CODE_FORGOTTEN, r)
+    r = link.call(session=session, put=pb.Put(key=b'k', value=b'v'))
+    tap.check('a write in a session has a number', r.code == pb.CODE_BAD_REQUEST, r)
+    r = link.call(session=session, close_session=pb.CloseSession())
+    tap.check('it is closed', r.code == pb.CODE_OK, r)
+    r = link.call(session=session, sequence=3, put=pb.Put(key=b'k', value=b'v'))
+    tap.check('and gone', r.code == pb.CODE_SESSION_EXPIRED
+              and not link.call(get=pb.Get(key=b'k')).get.found, r)
+    r = link.call(status=pb.Status())
+    tap.check('status', r.status.node == 1 and r.status.role == pb.ROLE_LEADER
+              and r.status.applied_index > 0, r)
+    r = link.call(members=pb.Members())
+    tap.check('members', [(m.node, m.roles) for m in r.members.members] == [(1, 1)], r)
+
+
 def main():
     tap = Tap()
     if not has('protoc'):
@@ -191,6 +225,14 @@ def main():
         pages(tap, pb, server)
         refusals(tap, pb, server)
         tap.check('the server ends well', server.stop() == 0)
+    finally:
+        server.clean()
+    server = Server().start('--id', '1')
+    try:
+        operations(tap, pb, server)
+        pages(tap, pb, server)
+        sessions(tap, pb, server)
+        tap.check('a member ends well', server.stop() == 0)
     finally:
         server.clean()
     tap.end()

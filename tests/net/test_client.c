@@ -367,6 +367,38 @@ static void test_client__freed_with_calls_under_way(void)
     run_with(give_up);
 }
 
+static int take_back(struct clientlab *l, struct env *env)
+{
+    struct client *c = client_make(l, env);
+    uint64_t deadline = env_clock_mono(env) + 100 * SECOND;
+    struct client_call early = incr("7", deadline);
+    struct client_call late = incr("8", deadline);
+    client_send(c, &early);
+    client_cancel(c, &early);
+    EXPECT(early.ended && early.outcome == CLIENT_NOT_DONE);
+    client_send(c, &late);
+    while (late.attempts == 0) {
+        EXPECT(client_step(c, env_clock_mono(env) + MS) == ST_OK);
+    }
+    client_cancel(c, &late);
+    client_cancel(c, &late); /* it has ended: nothing happens */
+    EXPECT(late.ended && late.outcome == CLIENT_UNKNOWN && client_pending(c) == 0);
+    struct client_call next = ping(deadline); /* late's response comes first, and finds nobody */
+    EXPECT(client_run(c, &next) == ST_OK && next.outcome == CLIENT_DONE);
+    client_wake(c);
+    EXPECT(client_step(c, ENV_NEVER) ==
+           ST_OK); /* with nothing to wait for it returns all the same */
+    client_free(c);
+    return 0;
+}
+
+static void test_client__calls_are_taken_back_and_waits_ended(void)
+{
+    clientlab_open(&lab, 10);
+    run_with(take_back);
+    EXPECT(lab.counters[7] == 0 && lab.counters[8] == 1);
+}
+
 /* ---- memory ---- */
 
 static int steady(struct clientlab *l, struct env *env)
@@ -439,4 +471,5 @@ TAP_MAIN(RUN(test_client__every_call_is_done_when_nothing_fails);
          RUN(test_client__a_lost_session_is_an_error_until_another_is_opened);
          RUN(test_client__what_did_not_leave_is_sent_again);
          RUN(test_client__freed_with_calls_under_way);
+         RUN(test_client__calls_are_taken_back_and_waits_ended);
          RUN(test_client__a_stream_of_calls_allocates_nothing); RUN(test_client__refused_memory);)
