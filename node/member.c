@@ -4,6 +4,7 @@
 #include "base/ck.h"
 #include "base/hash.h"
 #include "env/newdir.h"
+#include "node/ferry.h"
 #include "node/nodelog.h"
 #include "node/peers.h"
 #include "node/roster.h"
@@ -23,6 +24,8 @@ struct member {
     char clients[ADDR_TEXT_MAX];
     struct replica *replica;
     struct peers *peers; /* NULL: it has no listener, so it is alone */
+    struct ferry *ferry; /* with peers */
+    char incoming[ENV_PATH_MAX];
     bool started;
     /* the replica thread's */
     bool speaks;             /* roster.known, once it was seen */
@@ -167,6 +170,12 @@ static enum status on_deliver(void *arg, const struct peerwire_in *in)
     return replica_receive(m->replica, in);
 }
 
+static void on_bulk(void *arg, const struct peers_caller *caller)
+{
+    struct member *m = arg;
+    ferry_call(m->ferry, caller);
+}
+
 static void on_lost(void *arg, uint64_t id)
 {
     struct member *m = arg;
@@ -299,6 +308,23 @@ static void resume(void *arg)
     peers_resume(m->peers);
 }
 
+static void send_snapshot(void *arg, const struct raft_msg *msg, const struct snapset *set,
+                          const char *dir)
+{
+    struct member *m = arg;
+    if (m->ferry != NULL) {
+        ferry_send(m->ferry, msg, set, dir);
+    } else {
+        replica_snapshot_sent(m->replica, msg->to, msg->session, false);
+    }
+}
+
+static enum status take_snapshot(void *arg, const char *to, struct err *err)
+{
+    struct member *m = arg;
+    return ferry_take(m->ferry, to, err);
+}
+
 /* What the group itself says of where that node is. */
 static bool ruled_address(struct member *m, struct statemachine *sm, uint64_t id,
                           struct env_addr *addr)
@@ -429,8 +455,13 @@ static struct replica_options replica_options_of(struct member *m, struct tkv_op
     o.raft.verify = m->opt->verify != 0;
     o.log.verify = m->opt->verify != 0;
     o.log.segment_bytes = m->opt->log_segment_bytes / 4096 * 4096;
-    o.transport = (struct replica_transport){
-        .deliver = deliver, .flush = flush, .resume = resume, .members = members, .arg = m};
+    o.transport = (struct replica_transport){.deliver = deliver,
+                                             .flush = flush,
+                                             .resume = resume,
+                                             .members = members,
+                                             .send_snapshot = send_snapshot,
+                                             .take_snapshot = take_snapshot,
+                                             .arg = m};
     return o;
 }
 
@@ -496,6 +527,22 @@ static uint64_t more(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
+static enum status ferry_begin(struct member *m, uint64_t life, struct err *err)
+{
+    struct ferry_options o = {.env = m->env,
+                              .log_least = (enum env_log_level)m->opt->log_least,
+                              .cluster = m->cluster,
+                              .self = m->opt->id,
+                              .incarnation = m->roster.incarnation,
+                              .life = life,
+                              .silence_ms = more(3 * m->opt->election_ms, 3000),
+                              .dir = m->incoming,
+                              .replica = m->replica,
+                              .peers = m->peers};
+    enum status st = path_make(m, m->incoming, "incoming");
+    return st == ST_OK ? ferry_open(&o, &m->ferry, err) : err_status(err, st, m->opt->data);
+}
+
 static enum status peers_begin(struct member *m, struct err *err)
 {
     const struct nodeopt *opt = m->opt;
@@ -517,6 +564,7 @@ static enum status peers_begin(struct member *m, struct err *err)
                               .arg = m,
                               .deliver = on_deliver,
                               .lost = on_lost,
+                              .bulk = on_bulk,
                               .admit = on_admit,
                               .admitted = on_admitted};
     if (opt->peer_address.port != 0) {
@@ -527,7 +575,7 @@ static enum status peers_begin(struct member *m, struct err *err)
         /* It knows no group yet: it calls those that it was told of. */
         st = peers_set(m->peers, opt->peers.items[i].id, &opt->peers.items[i].addr);
     }
-    return st;
+    return st == ST_OK ? ferry_begin(m, o.life, err) : st;
 }
 
 enum status member_open(struct env *env, const struct nodeopt *opt, struct member **out,
@@ -594,8 +642,11 @@ void member_stop(struct member *m)
     if (m->replica != NULL) {
         replica_stop(m->replica);
     }
-    peers_close(m->peers); /* after it: the replica's thread sends by them */
+    ferry_stop(m->ferry);
+    peers_close(m->peers); /* after them: they send by it */
     m->peers = NULL;
+    ferry_close(m->ferry); /* and what the peers call after those */
+    m->ferry = NULL;
 }
 
 enum status member_close(struct member *m)

@@ -51,15 +51,12 @@ static void on_done(struct replica_request *q)
     env_mutex_unlock(c->env, &c->mutex);
 }
 
-static enum replica_outcome append(struct client *c, const char *text)
+/* Submits c->q and waits for its end. */
+static enum replica_outcome ask(struct client *c)
 {
-    struct slice args[3] = {slice_text("append"), slice_text(KEY), slice_text(text)};
-    struct replica_command command = {args, 3};
     struct list one;
     list_init(&one);
     list_init(&c->q.link);
-    c->q.head = (struct envelope_request){.commands = 1};
-    c->q.commands = &command;
     c->q.done = on_done;
     c->q.deadline = env_clock_mono(c->env) + 3 * SECOND;
     c->done = false;
@@ -71,6 +68,30 @@ static enum replica_outcome append(struct client *c, const char *text)
     }
     env_mutex_unlock(c->env, &c->mutex);
     return c->q.outcome;
+}
+
+static enum replica_outcome append(struct client *c, const char *text)
+{
+    struct slice args[3] = {slice_text("append"), slice_text(KEY), slice_text(text)};
+    struct replica_command command = {args, 3};
+    c->q.change = NULL;
+    c->q.head = (struct envelope_request){.commands = 1};
+    c->q.commands = &command;
+    return ask(c);
+}
+
+/* What the story wants, if this node leads. */
+static void change_one(struct client *c)
+{
+    struct memberlab *lab = c->node->lab;
+    struct replica_change change = lab->change;
+    if (change.kind == 0 || c->node->leads == 0) {
+        return;
+    }
+    c->q.change = &change;
+    if (ask(c) == REPLICA_DONE) {
+        lab->change.kind = 0;
+    }
 }
 
 static void write_one(struct client *c)
@@ -103,6 +124,7 @@ static void client_main(void *arg)
         if (!lab->calm && !c->node->quiet && lab->writes < MEMBERLAB_WRITES) {
             write_one(c);
         }
+        change_one(c);
         env_sleep_until(c->env, env_clock_mono(c->env) + 20 * MS);
     }
 }
@@ -126,10 +148,15 @@ static void client_end(struct client *c)
 
 /* ---- a node's process ---- */
 
-static void founders_text(const struct memberlab *lab, char *text, size_t size)
+/* The founders, and itself. */
+static void peers_text(const struct memberlab_node *n, char *text, size_t size)
 {
+    const struct memberlab *lab = n->lab;
     size_t at = (size_t)snprintf(text, size, "--peers=");
     for (uint32_t i = 1; i <= lab->count; i++) {
+        if (i > lab->founders && i != n->id) {
+            continue;
+        }
         at += (size_t)snprintf(text + at, size - at, "%s%u=10.0.0.%u:%u", i > 1 ? "," : "", i,
                                (unsigned)lab->node[i].host->address, PORT);
     }
@@ -143,16 +170,12 @@ static enum status options_make(const struct memberlab_node *n, struct nodeopt *
     int argc = 0;
     (void)snprintf(texts[0], sizeof texts[0], "--data=d");
     (void)snprintf(texts[1], sizeof texts[1], "--id=%" PRIu64, n->id);
-    if (n->lab->founders != NULL) {
-        (void)snprintf(texts[2], sizeof texts[2], "--peers=%s", n->lab->founders);
-    } else {
-        founders_text(n->lab, texts[2], sizeof texts[2]);
-    }
+    peers_text(n, texts[2], sizeof texts[2]);
     for (; argc < 3; argc++) {
         argv[argc] = texts[argc];
     }
-    if (n->more != NULL) {
-        (void)snprintf(texts[3], sizeof texts[3], "%s", n->more);
+    if (n->id > n->lab->founders) {
+        (void)snprintf(texts[3], sizeof texts[3], "--join");
         argv[argc++] = texts[3];
     }
     static char verify[] = "--verify", segment[] = "--log-segment=64k";
@@ -198,6 +221,7 @@ static int node_main_here(struct env *env, int argc, char **argv)
         return 1;
     }
     n->opened = true;
+    n->incarnation = replica_identity(member_replica(n->member))->incarnation;
     CK(member_start(n->member, &n->err) == ST_OK);
     client_start(&client, env, n);
     while (!env_stop_requested(env)) {
@@ -237,6 +261,10 @@ static void on_note(void *arg, struct proc *p, const struct env_note *note)
     struct memberlab_node *n = p->user;
     if (note->kind == NOTE_ROLE) {
         n->leads = note->b == RAFT_LEADER ? note->a : 0;
+    }
+    if (note->kind == NOTE_INSTALLED) {
+        lab->installed++;
+        n->applied = 0; /* it goes on elsewhere */
     }
     if (note->kind == NOTE_APPLIED) {
         applied_note(lab, n, note);
@@ -351,6 +379,23 @@ void memberlab_writes(struct memberlab *lab, uint64_t more)
     }
 }
 
+void memberlab_change(struct memberlab *lab, enum replica_change_kind kind, uint64_t id)
+{
+    uint64_t end = now_of(lab) + PATIENCE;
+    while (lab->node[id].incarnation == 0 && now_of(lab) < end) {
+        memberlab_pass(lab, 5 * MS); /* until it has begun */
+    }
+    lab->change =
+        (struct replica_change){.kind = kind, .node = id, .incarnation = lab->node[id].incarnation};
+    while (lab->change.kind != 0 && now_of(lab) < end && lab->wrong[0] == '\0') {
+        memberlab_pass(lab, 5 * MS);
+    }
+    if (lab->change.kind != 0) {
+        memberlab_wrong(lab, "change %d of node %" PRIu64 " did not come about: %d", (int)kind, id,
+                        (int)lab->change.why);
+    }
+}
+
 struct memberlab_node *memberlab_leader(struct memberlab *lab)
 {
     struct memberlab_node *best = NULL;
@@ -367,11 +412,13 @@ struct memberlab_node *memberlab_leader(struct memberlab *lab)
 static bool all_level(const struct memberlab *lab)
 {
     bool level = true;
+    uint64_t applied = 0;
     for (uint32_t i = 1; i <= lab->count; i++) {
         const struct memberlab_node *n = &lab->node[i];
-        level = level && (n->proc == NULL || n->applied == lab->node[1].applied);
+        applied = applied == 0 && n->proc != NULL ? n->applied : applied;
+        level = level && (n->proc == NULL || n->applied == applied);
     }
-    return level && lab->node[1].applied > 0;
+    return level && applied > 0;
 }
 
 /* Clients rest, and all apply the same. */
@@ -426,14 +473,15 @@ static void account_value(struct memberlab *lab)
 
 static void account(struct memberlab *lab)
 {
-    const struct memberlab_node *one = &lab->node[1];
+    const struct memberlab_node *one = NULL;
     for (uint32_t i = 1; i <= lab->count; i++) {
         const struct memberlab_node *n = &lab->node[i];
+        one = one == NULL && n->stopped ? n : one;
         if (!n->stopped && !n->may_fail) {
             memberlab_wrong(lab, "node %u did not stop", i);
         } else if (n->stopped &&
                    (n->hash != one->hash || n->end.applied.digest != one->end.applied.digest)) {
-            memberlab_wrong(lab, "node %u holds something else than node 1", i);
+            memberlab_wrong(lab, "node %u holds something else than others", i);
         }
     }
     account_value(lab);
@@ -445,6 +493,7 @@ void memberlab_run(struct memberlab *lab, uint64_t seed, uint32_t count,
     const struct world_hooks hooks = {.note = on_note, .probe = on_probe, .ended = on_ended};
     memset(lab, 0, sizeof *lab);
     lab->count = count;
+    lab->founders = count;
     lab->story = story;
     list_init(&lab->tasks);
     plan_init(&lab->plan, simmem(), seed);

@@ -25,12 +25,12 @@ struct memberlab_node {
     struct host *host;
     struct proc *proc; /* NULL: it is down */
     struct member *member;
-    const char *more; /* one more argument; NULL: none */
-    bool may_fail;    /* to open: `err` says why */
-    bool quiet;       /* its client writes nothing */
-    uint64_t leads;   /* the term that it leads; 0: none */
-    uint64_t done;    /* writes that its client was told of */
-    uint64_t applied; /* the last entry, as its notes say */
+    uint64_t incarnation; /* while it runs */
+    bool may_fail;        /* to open: `err` says why */
+    bool quiet;           /* its client writes nothing */
+    uint64_t leads;       /* the term that it leads; 0: none */
+    uint64_t done;        /* writes that its client was told of */
+    uint64_t applied;     /* the last entry, as its notes say */
     bool opened;
     struct err err; /* why it did not */
     bool stopped;   /* in good order, with these: */
@@ -44,7 +44,7 @@ struct memberlab {
     struct world world;
     struct list tasks;
     uint32_t count;
-    const char *founders; /* --peers; NULL: all nodes */
+    uint32_t founders; /* ids up to this one; the others join */
     void (*story)(struct memberlab *lab);
     struct memberlab_node node[MEMBERLAB_MOST + 1]; /* by id, from 1 */
     struct {
@@ -53,9 +53,11 @@ struct memberlab {
     } history[4 * MEMBERLAB_WRITES];
     uint8_t fates[MEMBERLAB_WRITES];
     uint32_t writes;
-    uint64_t done;    /* writes that somebody was told of */
-    uint64_t refused; /* times that a wiped node was */
-    bool calm;        /* clients rest */
+    uint64_t done;                /* writes that somebody was told of */
+    uint64_t refused;             /* times that a wiped node was */
+    struct replica_change change; /* wanted of whoever leads, while kind is not 0 */
+    uint64_t installed;           /* snapshots */
+    bool calm;                    /* clients rest */
     bool ending;
     char *value; /* of the key, in the end; malloc'ed */
     size_t value_size;
@@ -77,6 +79,8 @@ void memberlab_heal(struct memberlab *lab);
 void memberlab_pass(struct memberlab *lab, uint64_t ns);
 /* Until so many more writes are done; too long is wrong. */
 void memberlab_writes(struct memberlab *lab, uint64_t more);
+/* A change of the group, asked until it is done; too long is wrong. */
+void memberlab_change(struct memberlab *lab, enum replica_change_kind kind, uint64_t id);
 /* Whoever leads in the highest term; NULL: nobody. */
 struct memberlab_node *memberlab_leader(struct memberlab *lab);
 __attribute__((format(__printf__, 2, 3))) void memberlab_wrong(struct memberlab *lab,

@@ -142,6 +142,46 @@ static void member__the_roster_survives_power_loss(void)
     }
 }
 
+/* Node 4 comes with an empty disk: it gets a snapshot, then a vote, and then one of the founders
+ * can go for good. Deaths on the way, if the seed says so. */
+static void story_joins(struct memberlab *l)
+{
+    uint64_t seed = l->plan.seed;
+    l->founders = 3;
+    for (uint32_t i = 1; i <= 3; i++) {
+        memberlab_up(l, i);
+    }
+    memberlab_writes(l, 20);
+    memberlab_up(l, 4);
+    memberlab_change(l, REPLICA_ADD, 4);
+    memberlab_pass(l, seed % 7 * 20 * MEMBERLAB_MS);
+    uint64_t victim = 1 + seed % 4;
+    if (seed % 3 == 1) {
+        memberlab_kill(l, victim);
+    } else if (seed % 3 == 2) {
+        memberlab_power(l, victim);
+    }
+    memberlab_writes(l, 20);
+    memberlab_up(l, victim);
+    memberlab_change(l, REPLICA_PROMOTE, 4);
+    memberlab_writes(l, 20);
+    memberlab_kill(l, 1 + seed % 3);
+    memberlab_writes(l, 20); /* it takes three of four */
+    memberlab_change(l, REPLICA_REMOVE, 1 + seed % 3);
+    memberlab_writes(l, 20);
+    l->node[1 + seed % 3].may_fail = true;
+}
+
+static void member__one_joins_with_an_empty_disk(void)
+{
+    uint64_t installed = 0;
+    for (uint64_t seed = 0; seed < 20 + more; seed++) {
+        EXPECT(fine(seed, 4, story_joins));
+        installed += lab.installed;
+    }
+    EXPECT(installed > 10);
+}
+
 /* Before all founders have met it a founder is silent: then one that is wiped at once, and one that
  * was never there, cannot found the group a second time. */
 static void story_founding(struct memberlab *l)
@@ -176,5 +216,6 @@ TAP_MAIN({
     RUN(member__groups_survive);
     RUN(member__a_wiped_founder_is_refused);
     RUN(member__the_roster_survives_power_loss);
+    RUN(member__one_joins_with_an_empty_disk);
     RUN(member__all_founders_have_to_meet_once);
 })
