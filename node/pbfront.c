@@ -467,7 +467,9 @@ enum status pbfront_job(struct pbfront *f, struct slice message, uint64_t now_ns
         enum pbmsg_code code = st == ST_TOOBIG ? PBMSG_CODE_TOO_LARGE : PBMSG_CODE_BAD_REQUEST;
         return job_said(f, 0, code, err.text, false, job);
     }
-    return r.op == PBMSG_BATCH ? job_batch(f, &r, now_ns, job) : job_single(f, &r, now_ns, job);
+    st = r.op == PBMSG_BATCH ? job_batch(f, &r, now_ns, job) : job_single(f, &r, now_ns, job);
+    pbarena_reset(&f->arena); /* what a large request needed is given back at once */
+    return st;
 }
 
 enum status pbfront_job_lost(struct pbfront *f, enum frame_fault fault, struct job **job)

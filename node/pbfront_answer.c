@@ -293,6 +293,7 @@ enum status pbfront_answer(struct pbfront *f, struct job *j)
     buf_init(&out, f->mem);
     pbarena_reset(&f->arena);
     enum status st = tell(&t, j, &out);
+    pbarena_reset(&f->arena);
     value_reset(&f->value);
     if (st != ST_OK && st != ST_NOMEM) {
         st = pbfront_say(j->pb_id, PBMSG_CODE_UNKNOWN, "the response is over its limit", &out);
