@@ -77,9 +77,26 @@ static enum status found_take(struct found *f, struct slice bytes, uint64_t inde
     return confcode_read(bytes, &f->config);
 }
 
-static enum status configs_find(const struct raftlog_start *s, struct found *f, struct err *err)
+/* That of the log's mark. Damage may have taken it; then the state machine knows a later one, if an
+ * entry brought it. */
+static enum status first_take(struct replica *r, struct found *f, const struct raftlog_start *s)
 {
-    enum status st = found_take(f, s->snapshot.config, s->snapshot.place.index);
+    struct raft_place place;
+    struct buf bytes;
+    if (s->snapshot.config.size > 0 || s->snapshot.place.index == 0) {
+        return found_take(f, s->snapshot.config, s->snapshot.place.index);
+    }
+    buf_init(&bytes, &r->env->mem);
+    enum status st = statemachine_config(&r->sm, &place, &bytes);
+    st = st == ST_OK ? found_take(f, buf_slice(&bytes), s->snapshot.place.index) : ST_CORRUPT;
+    buf_release(&bytes);
+    return st;
+}
+
+static enum status configs_find(struct replica *r, const struct raftlog_start *s, struct found *f,
+                                struct err *err)
+{
+    enum status st = first_take(r, f, s);
     f->first = f->config;
     for (size_t i = 0; st == ST_OK && i < s->config_count; i++) {
         st = s->configs[i].data.data == NULL
@@ -218,7 +235,7 @@ static enum status parts_open(struct replica *r, struct err *err)
         st = places_check(r, s, err);
     }
     if (st == ST_OK) {
-        st = configs_find(s, &f, err);
+        st = configs_find(r, s, &f, err);
     }
     if (st == ST_OK) {
         st = core_make(r, s, err);
@@ -510,6 +527,7 @@ static void news_take(struct replica *r, bool wait, struct news *n)
         list_insert(q->change != NULL ? &r->changes : q->reads ? &r->asking : &r->waiting, l);
     }
     n->durable = replica_install_durable(r);
+    r->snap.news = replica_snap_news(r);
     memcpy(n->unreachable, r->unreachable, r->unreachable_count * sizeof *n->unreachable);
     n->unreachable_count = r->unreachable_count;
     n->disk_st = r->disk_st;

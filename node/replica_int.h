@@ -134,6 +134,7 @@ struct replica_snap {
     uint64_t installed;
     uint32_t refused_count; /* members whose wish for a snapshot was not granted */
     struct replica_refused refused[RAFT_MEMBERS_MAX];
+    bool news;      /* the snapshotter has some, as this turn found it */
     bool switching; /* the database and the state machine are the snapshotter's */
     /* under the replica's mutex */
     struct env_cond cond;

@@ -141,9 +141,13 @@ void replica_snap_turn(struct replica *r)
     if (r->halted) {
         return;
     }
-    replica_install_turn(r);
-    replica_ship_turn(r);
-    flush_news(r);
+    if (r->snap.news) {
+        replica_install_turn(r);
+        flush_news(r);
+    }
+    if (r->snap.news || r->snap.refused_count > 0) {
+        replica_ship_turn(r);
+    }
     if (r->snap.switching) {
         return;
     }

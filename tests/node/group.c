@@ -400,6 +400,7 @@ static struct replica_options options_of(struct group_node *n, struct tkv_option
     tkv_options_init(engine);
     engine->verify = true;
     o.log_entries = n->g->plan.log;
+    o.raft.runs = n->g->plan.runs;
     if (n->g->plan.small) {
         engine->write_buffer_bytes = 4096;
         o.log.segment_bytes = 32 * 1024;
@@ -421,7 +422,8 @@ static enum status node_open(struct env *env, struct group_node *n, struct err *
     if (st == ST_NOENT) {
         struct raftlog_identity identity = {
             .cluster = CLUSTER, .node = n->id, .incarnation = 99 + n->id};
-        struct raft_config config = founders(n->g);
+        bool joins = n->g->plan.joins && n->id == n->g->plan.nodes;
+        struct raft_config config = joins ? (struct raft_config){.count = 0} : founders(n->g);
         st = replica_create(env, &o, &identity, &config, err);
         if (st == ST_OK) {
             st = replica_open(env, &o, &n->replica, err);

@@ -26,7 +26,9 @@ struct group_plan {
     uint32_t loss;    /* of a thousand messages while it lasts */
     uint32_t log;     /* entries after which it is compacted; 0: the default */
     uint32_t power;   /* goes at this disk operation of a node since its first snapshot came */
-    bool away;        /* the last node comes to be in the second round */
+    uint32_t runs;    /* terms that a core remembers; 0: the default */
+    bool away;        /* the last node comes to be in the second round, */
+    bool joins;       /* and knows nobody then */
     bool crashes;     /* power and processes go */
     bool cuts;        /* links */
     bool changes;     /* members come and go, leadership is handed on */

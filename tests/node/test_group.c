@@ -94,6 +94,7 @@ static void group__members_come_and_go(void)
                                             .rounds = 8,
                                             .loss = 20,
                                             .crashes = seed % 4 >= 2,
+                                            .runs = 4,
                                             .cuts = true,
                                             .changes = true,
                                             .sessions = seed % 3 == 0},
@@ -102,6 +103,25 @@ static void group__members_come_and_go(void)
     }
     printf("# changes: %d done\n", (int)done);
     EXPECT(done > 50);
+}
+
+/* The same while logs are short and few terms are remembered. */
+static void group__members_are_brought_up_by_snapshots(void)
+{
+    uint64_t sum[GROUP_FATES];
+    EXPECT(all_fine((struct group_plan){.nodes = 5,
+                                        .clients = 1,
+                                        .writes = 60,
+                                        .rounds = 10,
+                                        .loss = 20,
+                                        .log = 8,
+                                        .runs = 8,
+                                        .crashes = true,
+                                        .cuts = true,
+                                        .changes = true,
+                                        .sessions = true},
+                    6000, 6005 + more, sum));
+    EXPECT(installed > 5);
 }
 
 static void group__three_survive(void)
@@ -161,6 +181,7 @@ static void group__power_goes_at_each_step_of_an_install(void)
         .nodes = 3, .clients = 1, .writes = 30, .rounds = 2, .log = 8, .away = true};
     for (p.power = 1; p.power<400; p.power += more> 0 ? 1 : 9) {
         p.seed = 5000 + p.power;
+        p.joins = p.power % 2 == 0;
         EXPECT(fine(&p));
         interrupted += g.interrupted;
     }
@@ -207,6 +228,7 @@ TAP_MAIN({
     RUN(group__one_compacts_and_survives);
     RUN(group__three_agree);
     RUN(group__members_come_and_go);
+    RUN(group__members_are_brought_up_by_snapshots);
     RUN(group__three_survive);
     RUN(group__three_survive_in_small_rooms);
     RUN(group__who_is_behind_gets_a_snapshot);
