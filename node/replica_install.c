@@ -186,6 +186,9 @@ static enum status switch_try(struct replica *r, struct err *err)
 static enum status switch_run(struct replica *r, struct err *err)
 {
     struct statemachine_counts counts = r->sm.counts;
+    struct raftlog_stats stats;
+    raftlog_stats(r->log, &stats);
+    CK(stats.durable >= r->snap.install.seq); /* else a crash could leave a log that ends below */
     enum status st = switch_try(r, err);
     while ((st == ST_NOMEM || st == ST_NOSPC) && !stops(r)) {
         ENV_PROBE(r->env, "replica: an exchange of databases is tried again");

@@ -306,6 +306,7 @@ void replica_step(struct replica *r, struct raft_event *e, const struct replica_
     r->deadline = r->out.deadline;
     replica_snap_seen(r, r->out.seen);
     if (r->out.apply_hi > r->out.apply_lo) {
+        CK(r->out.apply_lo == r->apply_to); /* C5: in order, each once */
         r->apply_to = r->out.apply_hi;
     }
     if (r->out.save.seq != 0) {

@@ -571,7 +571,7 @@ static void on_disk_point(void *arg, struct proc *p, enum disk_op op, bool befor
         n->doomed = true;
         g->interrupted++;
         task_wake(g->reaper);
-        host_power_off(n->host, SIMDISK_DROP_ALL);
+        host_power_off(n->host, simdisk_draw_strategy(&n->host->disk_crash));
     }
 }
 
