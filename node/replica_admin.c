@@ -189,10 +189,12 @@ void replica_admin_tell(struct replica *r)
         return;
     }
     raft_view(r->core, &v);
-    bool changed = v.config_index != r->members_index || r->sm.addresses_changed;
-    if (changed && r->o.transport.members != NULL) {
+    /* With its term: another one may have come to the same place within a turn. */
+    struct raft_place now = {v.config_index, raft_term_at(r->core, v.config_index)};
+    bool changed = now.index != r->members_told.index || now.term != r->members_told.term;
+    if ((changed || r->sm.addresses_changed) && r->o.transport.members != NULL) {
         r->o.transport.members(r->o.transport.arg, raft_config(r->core), &r->sm);
     }
-    r->members_index = v.config_index;
+    r->members_told = now;
     r->sm.addresses_changed = false;
 }

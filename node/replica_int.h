@@ -209,7 +209,7 @@ struct replica {
     struct list changes; /* requests; the first is under way */
     struct replica_changing change;
     uint64_t change_count;
-    uint64_t members_index;             /* of the configuration that the transport was told */
+    struct raft_place members_told;     /* place of the configuration that the transport knows */
     struct list asking;                 /* reads that are in no batch yet */
     struct replica_proposal *proposals; /* o.proposals of them; slot: ordinal modulo that */
     uint64_t ordinal;                   /* of the last one, */

@@ -182,6 +182,44 @@ static void member__one_joins_with_an_empty_disk(void)
     EXPECT(installed > 10);
 }
 
+/* Node 4, which joined and votes, loses its disk and comes back under its old id: its incarnation
+ * is another one, and it counts for nothing until it was removed and added again. */
+static void story_wiped_joiner(struct memberlab *l)
+{
+    l->founders = 3;
+    for (uint32_t i = 1; i <= 4; i++) {
+        memberlab_up(l, i);
+    }
+    memberlab_writes(l, 5);
+    memberlab_change(l, REPLICA_ADD, 4);
+    memberlab_change(l, REPLICA_PROMOTE, 4);
+    memberlab_kill(l, 1);
+    memberlab_writes(l, 20); /* with its vote */
+    memberlab_wipe(l, 4);
+    memberlab_up(l, 4);
+    memberlab_pass(l, 5 * MEMBERLAB_SECOND); /* what was under way is over */
+    uint64_t done = l->done;
+    memberlab_pass(l, 10 * MEMBERLAB_SECOND);
+    if (l->done != done) {
+        memberlab_wrong(l, "a wiped node takes part");
+    }
+    memberlab_up(l, 1);
+    memberlab_writes(l, 20);
+    memberlab_change(l, REPLICA_REMOVE, 4);
+    memberlab_change(l, REPLICA_ADD, 4);
+    memberlab_change(l, REPLICA_PROMOTE, 4);
+    memberlab_kill(l, 2);
+    memberlab_writes(l, 20);
+    memberlab_up(l, 2);
+}
+
+static void member__a_wiped_joiner_is_added_again(void)
+{
+    for (uint64_t seed = 0; seed < 10 + more; seed++) {
+        EXPECT(fine(seed, 4, story_wiped_joiner));
+    }
+}
+
 /* Before all founders have met it a founder is silent: then one that is wiped at once, and one that
  * was never there, cannot found the group a second time. */
 static void story_founding(struct memberlab *l)
@@ -217,5 +255,6 @@ TAP_MAIN({
     RUN(member__a_wiped_founder_is_refused);
     RUN(member__the_roster_survives_power_loss);
     RUN(member__one_joins_with_an_empty_disk);
+    RUN(member__a_wiped_joiner_is_added_again);
     RUN(member__all_founders_have_to_meet_once);
 })

@@ -437,6 +437,50 @@ static void peers__who_was_removed_is_refused_until_it_is_set(void)
     peerlab_close(&lab);
 }
 
+static struct {
+    unsigned asked;                                          /* of node 2 by node 1 */
+    bool right;                                              /* what it was asked with */
+    unsigned admitted[PEERLAB_NODES + 1][PEERLAB_NODES + 1]; /* who was told, by whom */
+} door;
+
+static enum status on_admit(void *arg, const struct peers_visitor *v, enum peermsg_refusal *refusal)
+{
+    struct peerlab_node *n = arg;
+    struct env_addr far = peerlab_address(&n->lab->nodes[v->id]);
+    door.right = door.right && v->disk == 0xd0 + v->id && v->incarnation == v->id && !v->bulk &&
+                 v->addr.port == far.port && memcmp(v->addr.ip, far.ip, 4) == 0;
+    *refusal = v->id == 3 ? PEERMSG_REFUSAL_INCARNATION : *refusal;
+    return v->id == 2 && ++door.asked <= 3 ? ST_IO : ST_OK;
+}
+
+static void on_admitted(void *arg, uint64_t id)
+{
+    struct peerlab_node *n = arg;
+    door.admitted[n->id][id]++;
+}
+
+/* Node 1 does not know at first about 2, and does not want 3. */
+static void peers__who_is_let_in_is_asked_and_told(void)
+{
+    peerlab_open(&lab, 34, 3, 6000);
+    memset(&door, 0, sizeof door);
+    door.right = true;
+    lab.nodes[1].options.admit = on_admit;
+    for (uint64_t id = 1; id <= 3; id++) {
+        lab.nodes[id].options.disk = 0xd0 + id;
+        lab.nodes[id].options.admitted = on_admitted;
+    }
+    EXPECT(peerlab_run(&lab));
+    all_well();
+    EXPECT(door.right && door.asked == 4);
+    EXPECT(lab.nodes[1].heard[2] > 300 && lab.nodes[1].heard[3] == 0);
+    EXPECT(lab.nodes[1].totals.refused[PEERMSG_REFUSAL_INCARNATION] > 0);
+    EXPECT(door.admitted[3][1] == 0 && door.admitted[3][2] > 3);
+    EXPECT(door.admitted[2][1] > 3 && door.admitted[1][3] > 3);
+    EXPECT(lab.nodes[1].totals.garbage == 0);
+    peerlab_close(&lab);
+}
+
 static void peers__who_calls_is_called_back(void)
 {
     peerlab_open(&lab, 34, 2, 4000);
@@ -616,6 +660,6 @@ TAP_MAIN(RUN(peers__messages_arrive_whole_and_in_order); RUN(peers__large_messag
          RUN(peers__another_cluster_is_refused);
          RUN(peers__another_node_at_that_address_is_refused);
          RUN(peers__who_was_removed_is_refused_until_it_is_set);
-         RUN(peers__who_calls_is_called_back); RUN(peers__garbage_is_named_and_closed);
-         RUN(peers__strangers_are_few); RUN(peers__refused_memory_loses_messages_and_nothing_else);
-         RUN(peers__any_network);)
+         RUN(peers__who_is_let_in_is_asked_and_told); RUN(peers__who_calls_is_called_back);
+         RUN(peers__garbage_is_named_and_closed); RUN(peers__strangers_are_few);
+         RUN(peers__refused_memory_loses_messages_and_nothing_else); RUN(peers__any_network);)
