@@ -183,7 +183,8 @@ void raftwalk_step_lose(struct raftwalk_step *s, const struct raft_place *last, 
         const struct raft_place *at = &state_of(s)->last;
         if (r.type == RAFTLOGFMT_ENTRY && entry_good(&r) && r.index > at->index &&
             r.index <= last->index && r.term >= at->term && r.term <= last->term) {
-            lose_upto(s, r.index - 1, r.term, r.index);
+            bool same = r.term == last->term && run > 0 && run < r.index;
+            lose_upto(s, r.index - 1, r.term, same ? run : r.index);
             s->walk->next = 0;             /* what is between it and the one before may be broken */
             (void)step_entry(s, &r, from); /* it fits: that was looked at */
             from += RAFTLOGFMT_RECORD;
