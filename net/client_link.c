@@ -205,7 +205,9 @@ static void in_tidy(struct client *c)
     }
 }
 
-/* Reads once. ST_AGAIN: nothing is there; ST_RESET: the node has closed, or worse. */
+/* Reads once, when the poller said so; or when nothing is owed, to notice before the next request
+ * leaves that the node has hung up. ST_AGAIN: nothing is there; ST_RESET: the node has closed, or
+ * worse. */
 static enum status receive(struct client *c)
 {
     size_t got = 0;
@@ -222,6 +224,7 @@ static enum status receive(struct client *c)
         c->in.size += got;
         c->heard_at = c->now;
     }
+    c->ready = c->ready && st == ST_OK && got == size; /* else the poller tells of more */
     return st == ST_OK && got == 0 ? ST_RESET : st;
 }
 
@@ -245,7 +248,7 @@ static void move_linked(struct client *c)
 {
     CK(c->in_held == 0);
     enum status st = flush(c);
-    if (st == ST_OK) {
+    if (st == ST_OK && (c->ready || c->fly_count == 0)) {
         st = receive(c);
     }
     if (st == ST_RESET && c->fly_count == 0 && c->served) {
