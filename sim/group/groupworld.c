@@ -114,11 +114,15 @@ static void fail(struct groupworld *g, const char *class, const char *what)
     world_fail(&g->world, class, "%s%s", what, say_nodes(g, text, sizeof text));
 }
 
-/* Nobody leads, and so many nodes have their last entries in doubt that the others are no quorum: a
- * power loss of all can tear the last group on several disks, nobody can tell that from damage, and
- * who is in doubt does not stand for election (docs/group.md, "Known limits"). */
-static bool in_doubt(const struct groupworld *g)
+/* Of a part of the group: nobody leads, and so many nodes have their last entries in doubt that the
+ * others are no quorum. A power loss of all can tear the last group on several disks, nobody can
+ * tell that from damage, and an entry that those who are there cannot read may be whole on one who
+ * is not (docs/group.md, "Known limits"). When all are there they find out. */
+static bool in_doubt(const struct groupworld *g, uint64_t set)
 {
+    if (set == everybody(g)) {
+        return false;
+    }
     unsigned sure = 0;
     for (unsigned i = 0; i < g->nodes; i++) {
         sure += g->node[i].up && !g->node[i].view.damaged;
@@ -127,9 +131,9 @@ static bool in_doubt(const struct groupworld *g)
 }
 
 /* The group does not get on. */
-static void stuck(struct groupworld *g, const char *class, const char *what)
+static void stuck(struct groupworld *g, uint64_t set, const char *class, const char *what)
 {
-    g->stuck = in_doubt(g);
+    g->stuck = in_doubt(g, set);
     if (g->stuck) {
         phase(g, "stuck in doubt");
     } else {
@@ -158,7 +162,7 @@ static void verify(struct groupworld *g, unsigned which, uint64_t set, const cha
     await_clients(g);
     g->stuck = false;
     if (!workload_verified(&g->load, i) && !g->world.failure.set) {
-        stuck(g, "L1 liveness", what);
+        stuck(g, set, "L1 liveness", what);
     }
 }
 
@@ -259,7 +263,7 @@ static void core_gets_on(struct groupworld *g)
 static void all_settle(struct groupworld *g, const char *what)
 {
     if (!g->world.failure.set && !g->stuck && !await(g, everybody(g), g->live_ns, is_settled)) {
-        stuck(g, "L3 convergence", what);
+        stuck(g, everybody(g), "L3 convergence", what);
     }
 }
 
