@@ -396,13 +396,22 @@ static void take(struct raft *r, struct raft_out *out, const struct raft_msg *m)
     }
 }
 
+/* One that was removed and asks for entries that it has lost, in a term that nobody else is in: it
+ * would unseat leaders as its votes would (4.2.3). */
+static bool is_strangers_term(const struct raft *r, const struct raft_msg *m)
+{
+    return m->type == RAFT_MSG_FETCH && m->term > r->hard.term &&
+           raft_change_peer(r, m->from) == NULL;
+}
+
 static void receive(struct raft *r, struct raft_out *out, const struct raft_msg *m)
 {
     if (m->cluster != r->o.cluster || m->to != r->o.self) {
         return;
     }
     bool asks = m->type == RAFT_MSG_PREVOTE || m->type == RAFT_MSG_VOTE;
-    if (asks && m->term >= r->hard.term && !m->transfer && raft_elect_sticky(r)) {
+    bool stands = asks && m->term >= r->hard.term && !m->transfer;
+    if ((stands || is_strangers_term(r, m)) && raft_elect_sticky(r)) {
         saw(out, RAFT_SEEN_STICKY);
         return;
     }

@@ -185,6 +185,30 @@ static void test_raft_elect__a_leader_that_is_heard_is_not_unseated(void)
 }
 
 /* 3.6.1 */
+/* 4.2.3: one that was removed, and has lost entries, asks for them in a term of its own. */
+static void test_raft_elect__a_stranger_unseats_nobody(void)
+{
+    struct soup s;
+    quiet(&s, 3);
+    uint64_t leader = soup_elect(&s);
+    struct raft_msg m = {.cluster = s.options.cluster,
+                         .type = RAFT_MSG_FETCH,
+                         .from = 9,
+                         .to = leader,
+                         .incarnation = 1,
+                         .term = view(&s, leader).term + 5,
+                         .place = {2, 1},
+                         .index = 3};
+    struct raft_event e = {.type = RAFT_EV_RECEIVE, .msg = &m};
+    EXPECT(soup_step(&s, leader, &e) == ST_OK);
+    EXPECT(view(&s, leader).state == RAFT_LEADER);
+    m.from = leader % 3 + 1; /* a member that is ahead: it would follow nobody else */
+    m.incarnation = s.node[m.from].incarnation;
+    EXPECT(soup_step(&s, leader, &e) == ST_OK);
+    EXPECT(view(&s, leader).state != RAFT_LEADER && view(&s, leader).term == m.term);
+    soup_release(&s);
+}
+
 static void test_raft_elect__a_shorter_log_is_not_elected(void)
 {
     struct soup s;
@@ -291,6 +315,7 @@ TAP_MAIN({
     RUN(test_raft_elect__a_partial_partition_of_three_keeps_its_leader);
     RUN(test_raft_elect__a_leader_without_a_quorum_steps_down);
     RUN(test_raft_elect__a_leader_that_is_heard_is_not_unseated);
+    RUN(test_raft_elect__a_stranger_unseats_nobody);
     RUN(test_raft_elect__a_shorter_log_is_not_elected);
     RUN(test_raft_elect__a_leader_with_a_stalled_disk_hands_over);
     RUN(test_raft_elect__leadership_moves_on_request);
