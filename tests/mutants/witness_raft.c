@@ -5,6 +5,7 @@
  * for what lies between log and database; the client library against stand-ins for nodes. */
 #include "base/ck.h"
 #include "node/statemachine.h"
+#include "sim/explore/explore.h"
 #include "sim/simdisk.h"
 #include "sim/simmem.h"
 #include "tests/net/clientload.h"
@@ -179,6 +180,247 @@ static void test_witness__P24_stale_leader_read(void)
     soup_read(&s, leader);
     EXPECT(s.reads_served == 0);
     done(&s);
+}
+
+/* A leader whose first entry went to `other` and, with a crash, from its own disk. Leaves nothing
+ * in the net. */
+static void elect_and_lose(struct soup *s, uint64_t id, uint64_t term, uint64_t voter,
+                           uint64_t other)
+{
+    stand(s, id, term);
+    (void)soup_pass(s, RAFT_MSG_VOTE, id, voter);
+    persist(s, voter);
+    (void)soup_pass(s, RAFT_MSG_VOTE_REPLY, voter, id);
+    EXPECT(soup_pass(s, RAFT_MSG_APPEND, id, other) == 1);
+    soup_crash(s, id);
+    soup_up(s, id);
+    lose_all(s);
+}
+
+/* What the leader has sent goes to one other, which has it on its disk and says so. */
+static void replicate(struct soup *s, uint64_t leader, uint64_t to)
+{
+    (void)soup_pass(s, RAFT_MSG_APPEND, leader, to);
+    persist(s, to);
+    (void)soup_pass(s, RAFT_MSG_APPEND_REPLY, to, leader);
+}
+
+/* R3: a leader's own disk is one of those that are counted, and as late as it is. */
+static void test_witness__P31_leader_counts_unsynced(void)
+{
+    struct soup s;
+    uint64_t leader = three_led(&s);
+    uint64_t index = soup_propose(&s, leader);
+    replicate(&s, leader, leader % 3 + 1);
+    EXPECT(view(&s, leader).commit < index);
+    persist(&s, leader);
+    EXPECT(view(&s, leader).commit == index);
+    done(&s);
+}
+
+/* R6: node 1 has an entry that nobody else has, and hears that another one at its place is
+ * committed before it gets that one. */
+static void test_witness__P32_commit_unverified(void)
+{
+    struct soup s;
+    three(&s);
+    elect(&s, 1, 2, 2);
+    elect(&s, 3, 3, 2);
+    replicate(&s, 3, 2);
+    EXPECT(view(&s, 3).commit == 2);
+    soup_force(&s, 3, RAFT_FORCE_HEARTBEAT);
+    EXPECT(soup_pass(&s, RAFT_MSG_HEARTBEAT, 3, 1) == 1);
+    EXPECT(view(&s, 1).last == 2 && view(&s, 1).commit == 1);
+    done(&s);
+}
+
+/* R5: node 1 has many entries of an early term, the others one of a later term, which is committed.
+ */
+static void test_witness__P33_vote_by_length(void)
+{
+    struct soup s;
+    three(&s);
+    elect(&s, 1, 2, 2);
+    EXPECT(soup_propose(&s, 1) == 3 && soup_propose(&s, 1) == 4);
+    persist(&s, 1);
+    elect(&s, 3, 3, 2);
+    replicate(&s, 3, 2);
+    EXPECT(view(&s, 3).commit == 2);
+    stand(&s, 1, 4);
+    (void)soup_pass(&s, RAFT_MSG_VOTE, 1, 2);
+    persist(&s, 2);
+    (void)soup_pass(&s, RAFT_MSG_VOTE_REPLY, 2, 1);
+    EXPECT(view(&s, 1).state != RAFT_LEADER);
+    done(&s);
+}
+
+/* R1: on the way from {1, 2, 3} to {1, 4, 5} the votes of 1, 4 and 5 elect nobody. */
+static void test_witness__P34_joint_new_majority(void)
+{
+    struct soup s;
+    soup_init(&s, 3, 1);
+    s.options.no_prevote = true;
+    s.nodes = 5;
+    soup_blank(&s, 4);
+    soup_blank(&s, 5);
+    soup_up_all(&s);
+    elect(&s, 1, 2, 2);
+    replicate(&s, 1, 2);
+    EXPECT(view(&s, 1).commit == 2);
+    struct raft_config to = {.count = 3};
+    static const uint64_t ids[] = {1, 4, 5};
+    for (int i = 0; i < 3; i++) {
+        to.members[i] = (struct raft_member){ids[i], s.node[ids[i]].incarnation, RAFT_IN};
+    }
+    (void)soup_change(&s, 1, &to);
+    EXPECT(view(&s, 1).last == 3);
+    persist(&s, 1);
+    stand(&s, 1, 3);
+    for (uint64_t id = 4; id <= 5; id++) {
+        EXPECT(soup_pass(&s, RAFT_MSG_VOTE, 1, id) == 1);
+        persist(&s, id);
+        EXPECT(soup_pass(&s, RAFT_MSG_VOTE_REPLY, id, 1) == 1);
+    }
+    EXPECT(view(&s, 1).state == RAFT_CANDIDATE);
+    done(&s);
+}
+
+/* X1: node 2 has an entry that is committed, and leads, but does not know that it is. */
+static void test_witness__P35_read_before_own_commit(void)
+{
+    struct soup s;
+    three(&s);
+    elect(&s, 1, 2, 2);
+    replicate(&s, 1, 2);
+    EXPECT(view(&s, 1).commit == 2);
+    elect(&s, 2, 3, 3);
+    EXPECT(view(&s, 2).commit == 1);
+    soup_read(&s, 2);
+    EXPECT(soup_pass(&s, RAFT_MSG_HEARTBEAT, 2, 3) == 1);
+    EXPECT(soup_pass(&s, RAFT_MSG_HEARTBEAT_REPLY, 3, 2) == 1);
+    EXPECT(s.reads_served == 0);
+    done(&s);
+}
+
+/* R3: node 2's disk is late. Its first entry is truncated and another put there before the first
+ * one is written: that write says nothing of the other entry. */
+static void test_witness__P36_durable_after_truncate(void)
+{
+    struct soup s;
+    three(&s);
+    elect_and_lose(&s, 1, 2, 3, 2);
+    stand(&s, 3, 3);
+    EXPECT(soup_pass(&s, RAFT_MSG_VOTE, 3, 2) == 1); /* tells the term, and is refused */
+    EXPECT(soup_pass(&s, RAFT_MSG_VOTE, 3, 1) == 1);
+    persist(&s, 1);
+    (void)soup_pass(&s, RAFT_MSG_VOTE_REPLY, 1, 3);
+    EXPECT(view(&s, 3).state == RAFT_LEADER);
+    persist(&s, 3);
+    EXPECT(soup_pass(&s, RAFT_MSG_APPEND, 3, 2) == 1);
+    size_t writes = s.node[2].write_count;
+    EXPECT(view(&s, 2).last == 2 && writes >= 2);
+    soup_persist(&s, 2, writes - 1, true); /* all but the last, which is about the new entry */
+    EXPECT(view(&s, 2).durable == 1);
+    (void)soup_pass(&s, RAFT_MSG_APPEND_REPLY, 2, 3);
+    EXPECT(view(&s, 3).commit == 1);
+    done(&s);
+}
+
+/* X1: whoever was told to stand may be elected while the lease would last. */
+static void test_witness__P37_lease_after_handover(void)
+{
+    struct soup s;
+    soup_init(&s, 3, 7);
+    s.options.lease = true;
+    soup_up_all(&s);
+    uint64_t leader = soup_elect(&s);
+    soup_run(&s, 500);
+    soup_read(&s, leader);
+    EXPECT(s.reads_served == 1);
+    soup_transfer(&s, leader, leader % 3 + 1);
+    soup_read(&s, leader);
+    EXPECT(s.reads_served == 1);
+    done(&s);
+}
+
+/* R2: one vote a term. */
+static void test_witness__P38_vote_twice(void)
+{
+    struct soup s;
+    three(&s);
+    stand(&s, 1, 2);
+    EXPECT(soup_pass(&s, RAFT_MSG_VOTE, 1, 2) == 1);
+    persist(&s, 2);
+    stand(&s, 3, 2);
+    EXPECT(soup_pass(&s, RAFT_MSG_VOTE, 3, 2) == 1);
+    persist(&s, 2);
+    (void)soup_pass(&s, RAFT_MSG_VOTE_REPLY, 2, 3);
+    EXPECT(view(&s, 3).state != RAFT_LEADER);
+    done(&s);
+}
+
+/* R1: two of four are no majority: the other two may be one as well. */
+static void test_witness__P39_half_is_a_majority(void)
+{
+    struct soup s;
+    soup_init(&s, 4, 1);
+    s.options.no_prevote = true;
+    soup_up_all(&s);
+    stand(&s, 1, 2);
+    EXPECT(soup_pass(&s, RAFT_MSG_VOTE, 1, 2) == 1);
+    persist(&s, 2);
+    EXPECT(soup_pass(&s, RAFT_MSG_VOTE_REPLY, 2, 1) == 1);
+    EXPECT(view(&s, 1).state == RAFT_CANDIDATE);
+    done(&s);
+}
+
+/* R6: node 2 had its entry from a leader, whose successor has committed another at that place. */
+static void test_witness__P40_trust_outlives_term(void)
+{
+    struct soup s;
+    three(&s);
+    elect_and_lose(&s, 1, 2, 3, 2);
+    EXPECT(view(&s, 2).last == 2);
+    elect(&s, 3, 3, 1);
+    replicate(&s, 3, 1);
+    EXPECT(view(&s, 3).commit == 2);
+    soup_force(&s, 3, RAFT_FORCE_HEARTBEAT);
+    EXPECT(soup_pass(&s, RAFT_MSG_HEARTBEAT, 3, 2) == 1);
+    EXPECT(view(&s, 2).commit == 1);
+    done(&s);
+}
+
+/* ---- every interleaving ---- */
+
+/* Within so many states of a preset nothing is wrong. */
+static void explored(const char *preset, uint64_t states)
+{
+    struct explore_options o = {.states_max = states};
+    struct explore_result r;
+    struct buf trace;
+    buf_init(&trace, simmem());
+    explore_run(explore_find(preset), &o, simmem(), &r, &trace);
+    EXPECT(r.st == ST_OK && !r.violated);
+    if (r.violated) {
+        printf("# %s: after %llu states, %u moves: %s\n", preset, (unsigned long long)r.end.states,
+               r.trace_moves, r.what);
+    }
+    buf_release(&trace);
+}
+
+static void test_witness__P20_by_explore(void)
+{
+    explored("votes", 1000);
+}
+
+static void test_witness__P22_by_explore(void)
+{
+    explored("figure8", 100000);
+}
+
+static void test_witness__P23_by_explore(void)
+{
+    explored("stream", 100000);
 }
 
 /* ---- the state machine ---- */
@@ -360,4 +602,11 @@ TAP_MAIN(RUN(test_witness__P20_vote_not_durable); RUN(test_witness__P21_append_a
          RUN(test_witness__P22_commit_old_term); RUN(test_witness__P23_heartbeat_truncates);
          RUN(test_witness__P24_stale_leader_read); RUN(test_witness__P25_applied_index_not_atomic);
          RUN(test_witness__P26_dedupe_not_in_snapshot);
-         RUN(test_witness__P29_client_new_id_on_retry);)
+         RUN(test_witness__P29_client_new_id_on_retry); RUN(test_witness__P20_by_explore);
+         RUN(test_witness__P22_by_explore); RUN(test_witness__P23_by_explore);
+         RUN(test_witness__P31_leader_counts_unsynced); RUN(test_witness__P32_commit_unverified);
+         RUN(test_witness__P33_vote_by_length); RUN(test_witness__P34_joint_new_majority);
+         RUN(test_witness__P35_read_before_own_commit);
+         RUN(test_witness__P36_durable_after_truncate); RUN(test_witness__P37_lease_after_handover);
+         RUN(test_witness__P38_vote_twice); RUN(test_witness__P39_half_is_a_majority);
+         RUN(test_witness__P40_trust_outlives_term);)

@@ -31,8 +31,10 @@ static unsigned wanted(const char *preset)
         {"votes", 1u << EXPLORE_LEADER | 1u << EXPLORE_CRASHED_VOTE},
         {"prevote", 1u << EXPLORE_LEADER | 1u << EXPLORE_CRASHED_VOTE},
         {"figure8", 1u << EXPLORE_TWO_LEADERS | 1u << EXPLORE_TRUNCATED},
+        {"stream", 1u << EXPLORE_COMMITTED},
         {"truncate", 1u << EXPLORE_COMMITTED | 1u << EXPLORE_TRUNCATED},
         {"members", 1u << EXPLORE_COMMITTED | 1u << EXPLORE_JOINT},
+        {"joint", 1u << EXPLORE_COMMITTED | 1u << EXPLORE_JOINT},
         {"reads", 1u << EXPLORE_COMMITTED | 1u << EXPLORE_READ},
     };
     for (size_t i = 0; i < sizeof wants / sizeof *wants; i++) {
@@ -79,6 +81,23 @@ static void explore__a_small_world_ends(void)
     EXPECT(r.st == ST_OK && r.complete && !r.violated);
     EXPECT(r.end.states > 3 && r.end.states < 100);
     EXPECT((r.reached >> EXPLORE_COMMITTED & 1) != 0);
+    buf_release(&trace);
+}
+
+/* All that can become of one leader's appends of one entry. */
+static void explore__a_larger_world_ends(void)
+{
+    struct explore_preset small = *explore_find("stream");
+    struct explore_options o = {.states_max = 0};
+    struct explore_result r;
+    struct buf trace;
+    small.twice = 1;
+    small.proposals = 1;
+    buf_init(&trace, simmem());
+    explore_run(&small, &o, simmem(), &r, &trace);
+    EXPECT(r.st == ST_OK && r.complete && !r.violated);
+    printf("# %u states\n", (unsigned)r.end.states);
+    EXPECT(r.end.states > 10000);
     buf_release(&trace);
 }
 
@@ -166,5 +185,6 @@ static void explore__a_violation_is_told(void)
 }
 
 TAP_MAIN(RUN(explore__every_preset_is_silent); RUN(explore__the_same_search_finds_the_same);
-         RUN(explore__a_small_world_ends); RUN(explore__nodes_that_look_alike_are_one);
-         RUN(explore__a_follower_votes_again); RUN(explore__a_violation_is_told);)
+         RUN(explore__a_small_world_ends); RUN(explore__a_larger_world_ends);
+         RUN(explore__nodes_that_look_alike_are_one); RUN(explore__a_follower_votes_again);
+         RUN(explore__a_violation_is_told);)
