@@ -220,6 +220,43 @@ static void member__a_wiped_joiner_is_added_again(void)
     }
 }
 
+/* Node 4 is added before anybody has heard of it, and loses its disk again and again: each time it
+ * is sent a snapshot, for the most part by the same leader. */
+static void story_comes_again(struct memberlab *l)
+{
+    l->founders = 3;
+    for (uint32_t i = 1; i <= 4; i++) {
+        memberlab_up(l, i);
+        memberlab_cut(l, i, i < 4 ? 4 : 1);
+    }
+    memberlab_writes(l, 5);
+    for (uint32_t i = 0; i < 10 && l->wrong[0] == '\0'; i++) {
+        memberlab_change(l, REPLICA_ADD, 4);
+        memberlab_pass(l, 500 * MEMBERLAB_MS);
+        memberlab_heal(l);
+        memberlab_change(l, REPLICA_PROMOTE, 4);
+        const struct memberlab_node *leader = memberlab_leader(l);
+        uint64_t other = leader != NULL && leader->id == 1 ? 2 : 1;
+        memberlab_kill(l, other);
+        memberlab_writes(l, 5); /* it takes three of four */
+        memberlab_up(l, other);
+        memberlab_change(l, REPLICA_REMOVE, 4);
+        memberlab_wipe(l, 4);
+        l->node[4].incarnation = 0;
+        memberlab_up(l, 4);
+    }
+    l->node[4].may_fail = true;
+    memberlab_kill(l, 4);
+}
+
+static void member__snapshots_leave_again_and_again(void)
+{
+    for (uint64_t seed = 0; seed < 5 + more; seed++) {
+        EXPECT(fine(seed, 4, story_comes_again));
+        EXPECT(lab.installed >= 10);
+    }
+}
+
 /* Before all founders have met it a founder is silent: then one that is wiped at once, and one that
  * was never there, cannot found the group a second time. */
 static void story_founding(struct memberlab *l)
@@ -256,5 +293,6 @@ TAP_MAIN({
     RUN(member__the_roster_survives_power_loss);
     RUN(member__one_joins_with_an_empty_disk);
     RUN(member__a_wiped_joiner_is_added_again);
+    RUN(member__snapshots_leave_again_and_again);
     RUN(member__all_founders_have_to_meet_once);
 })
