@@ -20,6 +20,7 @@
 #define BUFFER_WAN    65536u
 #define BANDWIDTH_MIN 500000u /* bytes a second */
 #define IDLE_MIN_MS   1000u   /* many round trips */
+#define OUTPUT_MIN    1000000u
 #define VALUE_MAX     2000u
 #define GROUP_OPS     400u /* operations of a run */
 
@@ -370,6 +371,9 @@ void groupworld_draw(struct plan *p)
     /* what one round trip carries: else a node that is behind is so for minutes */
     uint64_t buffer = v[PLAN_NET_PROFILE] >= 2 ? BUFFER_WAN : BUFFER_LAN;
     v[PLAN_NET_BUFFER] = v[PLAN_NET_BUFFER] > buffer ? v[PLAN_NET_BUFFER] : buffer;
+    if (v[PLAN_OUTPUT_LIMIT] < OUTPUT_MIN) {
+        v[PLAN_OUTPUT_LIMIT] = OUTPUT_MIN; /* a key that was appended to can be read */
+    }
     if (v[PLAN_IDLE_MS] > 0 && v[PLAN_IDLE_MS] < IDLE_MIN_MS) {
         v[PLAN_IDLE_MS] = IDLE_MIN_MS;
     }
