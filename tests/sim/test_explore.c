@@ -29,6 +29,7 @@ static unsigned wanted(const char *preset)
         unsigned marks;
     } wants[] = {
         {"votes", 1u << EXPLORE_LEADER | 1u << EXPLORE_CRASHED_VOTE},
+        {"crashes", 1u << EXPLORE_LEADER | 1u << EXPLORE_CRASHED_VOTE},
         {"prevote", 1u << EXPLORE_LEADER | 1u << EXPLORE_CRASHED_VOTE},
         {"figure8", 1u << EXPLORE_TWO_LEADERS | 1u << EXPLORE_TRUNCATED},
         {"stream", 1u << EXPLORE_COMMITTED},
