@@ -59,6 +59,7 @@ PLAN_KNOB(GROUP_NODES, "group_nodes", GROUP_SIZE, 1, 7, 3, PICK(1, 3, 3, 3, 5, 5
 PLAN_KNOB(GROUP_ELECTION_MS, "group_election_ms", GROUP_SIZE, 10, 100000, 300, LOG(150, 1000), 1000000, "least election timeout of the nodes")
 PLAN_KNOB(GROUP_HEARTBEATS, "group_heartbeats", GROUP_SIZE, 2, 100, 10, PICK(3, 5, 10, 20), 1000000, "heartbeats in one election timeout")
 PLAN_KNOB(GROUP_SPAN, "group_span", GROUP_SIZE, 1, 10000, 25, LOG(12, 60), 1000000, "election timeouts that misfortune lasts")
+PLAN_KNOB(GROUP_COMPACT, "group_compact", GROUP_SIZE, 1024, 1073741824, 65536, PICK(1024, 1024, 4096, 65536), 1000000, "bytes applied until old entries of the replicated log are given up")
 PLAN_KNOB(GROUP_SEGMENT, "group_segment", GROUP_SIZE, 32768, 1073741824, 65536, PICK(32768, 65536, 65536, 262144), 1000000, "bytes of a file of the replicated log")
 PLAN_KNOB(GROUP_SESSIONS, "group_sessions", GROUP_SIZE, 0, 1, 0, PICK(50, 50), 1000000, "1: clients send single writes in sessions, again and again until they know")
 PLAN_KNOB(GROUP_CORE_MORE, "group_core_more", GROUP_SIZE, 0, 1, 0, PICK(50, 50), 1000000, "1: the core that heals first is larger than a quorum where it can be")

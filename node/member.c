@@ -455,6 +455,7 @@ static struct replica_options replica_options_of(struct member *m, struct tkv_op
     o.raft.verify = m->opt->verify != 0;
     o.log.verify = m->opt->verify != 0;
     o.log.segment_bytes = m->opt->log_segment_bytes / 4096 * 4096;
+    o.log_bytes = m->opt->log_compact_bytes;
     o.transport = (struct replica_transport){.deliver = deliver,
                                              .flush = flush,
                                              .resume = resume,

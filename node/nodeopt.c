@@ -87,6 +87,8 @@ static const struct option options[] = {
      "MS        between two signs of life of a leader (100)"},
     {"log-segment", KIND_BYTES, HERE(log_segment_bytes), 32u << 10, GIB, 64u << 20,
      "BYTES  of a file of the replicated log (64m)"},
+    {"log-compact", KIND_BYTES, HERE(log_compact_bytes), 1024, 1024 * GIB, 64u << 20,
+     "BYTES  of what was applied, then old entries are given up (64m)"},
 };
 
 #define OPTION_COUNT (sizeof options / sizeof *options)

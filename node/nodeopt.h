@@ -48,6 +48,7 @@ struct nodeopt {
     uint64_t election_ms;
     uint64_t heartbeat_ms;
     uint64_t log_segment_bytes;
+    uint64_t log_compact_bytes;
 };
 
 /* Parses the arguments after `serve`. */

@@ -239,6 +239,29 @@ static void proposal_wait(struct replica_proposal *p, uint64_t again_at)
     p->risked = p->sent > 0;
 }
 
+/* Whether an envelope with a place below the snapshot was executed nobody can tell here, if terms
+ * let it be there at all. Under sessions it is asked again, and answered once. */
+static void proposal_covered(struct replica *r, struct replica_proposal *p)
+{
+    if (p->safe) {
+        ENV_PROBE(r->env, "replica: an envelope is asked for again after a snapshot");
+        p->state = PROPOSAL_ASKED;
+        p->again_at = r->now;
+        return;
+    }
+    ENV_PROBE(r->env, "replica: an envelope's fate is lost in a snapshot");
+    requests_done(&p->requests, REPLICA_UNKNOWN);
+    proposal_free(r, p);
+}
+
+/* Its place lies under the snapshot that was installed last: it was not seen to be executed. */
+static bool is_covered(const struct replica *r, const struct replica_proposal *p)
+{
+    const struct raft_place *c = &r->snap.covered;
+    return p->executed == 0 && p->state == PROPOSAL_PLACED && p->place.index <= c->index &&
+           p->place.term <= c->term;
+}
+
 static void proposal_answer(struct replica *r, const struct raft_action *a)
 {
     uint32_t slot = context_slot(a->context);
@@ -249,6 +272,10 @@ static void proposal_answer(struct replica *r, const struct raft_action *a)
     if (a->outcome == RAFT_TAKEN) {
         p->state = PROPOSAL_PLACED;
         p->place = a->place;
+        if (is_covered(r, p)) {
+            ENV_PROBE(r->env, "replica: an answer came after a snapshot that covers it");
+            proposal_covered(r, p);
+        }
     } else {
         proposal_wait(p, r->now + retry_after(r));
     }
@@ -489,28 +516,11 @@ void replica_ask_applied(struct replica *r, struct raft_place place)
     }
 }
 
-/* Whether an envelope with a place below the snapshot was executed nobody can tell here, if terms
- * let it be there at all. Under sessions it is asked again, and answered once. */
-static void proposal_covered(struct replica *r, struct replica_proposal *p)
-{
-    if (p->safe) {
-        ENV_PROBE(r->env, "replica: an envelope is asked for again after a snapshot");
-        p->state = PROPOSAL_ASKED;
-        p->again_at = r->now;
-        return;
-    }
-    ENV_PROBE(r->env, "replica: an envelope's fate is lost in a snapshot");
-    requests_done(&p->requests, REPLICA_UNKNOWN);
-    proposal_free(r, p);
-}
-
 void replica_ask_installed(struct replica *r, struct raft_place place)
 {
     for (uint64_t o = r->oldest; o <= r->ordinal; o++) {
         struct replica_proposal *p = proposal_at(r, o);
-        bool covered = p != NULL && p->executed == 0 && p->state == PROPOSAL_PLACED &&
-                       p->place.index <= place.index && p->place.term <= place.term;
-        if (covered) {
+        if (p != NULL && is_covered(r, p)) {
             proposal_covered(r, p);
         }
     }

@@ -290,9 +290,9 @@ static void over(struct replica *r)
 {
     struct replica_install *in = &r->snap.install;
     r->snap.switching = false;
-    state_set(r, INSTALL_NONE);
     if (in->st != ST_OK) {
         complain(r, "a snapshot could not be installed");
+        state_set(r, INSTALL_NONE);
         replica_step_fail(r, in->st, "installing a snapshot");
         return;
     }
@@ -300,6 +300,7 @@ static void over(struct replica *r)
     r->snap.bytes = 0;
     r->snap.wanted = false;
     r->snap.installed++;
+    r->snap.covered = in->msg.place;
     r->apply_to = in->msg.place.index + 1;
     env_note(r->env, &(struct env_note){.kind = NOTE_INSTALLED,
                                         .a = r->sm.applied.place.index,
@@ -307,6 +308,7 @@ static void over(struct replica *r)
                                         .c = r->sm.applied.digest});
     replica_ask_installed(r, in->msg.place);
     replica_admin_installed(r, in->msg.place);
+    state_set(r, INSTALL_NONE); /* from now on `in` may be another one */
 }
 
 void replica_install_turn(struct replica *r)

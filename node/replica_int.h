@@ -134,8 +134,9 @@ struct replica_snap {
     uint64_t installed;
     uint32_t refused_count; /* members whose wish for a snapshot was not granted */
     struct replica_refused refused[RAFT_MEMBERS_MAX];
-    bool news;      /* the snapshotter has some, as this turn found it */
-    bool switching; /* the database and the state machine are the snapshotter's */
+    struct raft_place covered; /* by the last snapshot that was installed */
+    bool news;                 /* the snapshotter has some, as this turn found it */
+    bool switching;            /* the database and the state machine are the snapshotter's */
     /* under the replica's mutex */
     struct env_cond cond;
     uint64_t flush_to; /* index; 0: nothing to flush */

@@ -61,6 +61,7 @@ void groupnode_init(struct groupworld *g, unsigned i)
     add_number(n, "--election", election);
     add_number(n, "--heartbeat", heartbeat > 0 ? heartbeat : 1);
     add_number(n, "--log-segment", plan_get(p, PLAN_GROUP_SEGMENT));
+    add_number(n, "--log-compact", plan_get(p, PLAN_GROUP_COMPACT));
     add_number(n, "--write-buffer", plan_get(p, PLAN_WRITE_BUFFER));
     add_number(n, "--output-limit", plan_get(p, PLAN_OUTPUT_LIMIT));
     add_number(n, "--idle-timeout", plan_get(p, PLAN_IDLE_MS));
