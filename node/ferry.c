@@ -95,7 +95,8 @@ static void on_staged(void *arg, const struct snaprecv_staged *s)
 {
     struct ferry *f = arg;
     if (replica_staged(f->o.replica, &s->msg, s->config_index) != ST_OK) {
-        ENV_PROBE(f->env, "ferry: a snapshot waits for another offer");
+        ENV_PROBE(f->env, "ferry: a snapshot comes while another one is looked at");
+        snaprecv_drop(f->receiver); /* else it would keep out every other one */
     }
 }
 

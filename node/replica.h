@@ -161,8 +161,8 @@ void replica_abandon(struct replica *r);
  * ST_NOMEM: it is lost. */
 NODISCARD enum status replica_receive(struct replica *r, const struct peerwire_in *in);
 
-/* A whole snapshot was staged: m is the message that comes with it. ST_BUSY: it stays where it is;
- * offered again, it may be told of again. */
+/* A whole snapshot was staged: m is the message that comes with it. ST_BUSY: another one is
+ * under way, this one is to be thrown away: the leader sends a later one if it has to. */
 NODISCARD enum status replica_staged(struct replica *r, const struct raft_msg *m,
                                      uint64_t config_index);
 
