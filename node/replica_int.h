@@ -90,6 +90,7 @@ struct replica_ship {
     enum status st;
     bool ok;
     struct snapset set;
+    char dir[ENV_PATH_MAX]; /* where its files are; whoever sends it borrows this */
 };
 
 /* A snapshot that came in. */

@@ -168,7 +168,6 @@ static void ship_over(struct replica *r, struct replica_ship *s, bool ok)
 static void ship_leave(struct replica *r, struct replica_ship *s)
 {
     struct raft_view v;
-    char path[ENV_PATH_MAX];
     raft_view(r->core, &v);
     if (v.state != RAFT_LEADER || v.term != s->msg.term) {
         ENV_PROBE(r->env, "replica: a snapshot comes too late to be sent");
@@ -178,10 +177,10 @@ static void ship_leave(struct replica *r, struct replica_ship *s)
     env_mutex_lock(r->env, &r->mutex);
     s->state = SHIP_SENDING;
     env_mutex_unlock(r->env, &r->mutex);
-    dir_make(r, s, path);
+    dir_make(r, s, s->dir);
     s->msg.place = s->set.place;
     s->msg.config = &s->set.config;
-    r->o.transport.send_snapshot(r->o.transport.arg, &s->msg, &s->set, path);
+    r->o.transport.send_snapshot(r->o.transport.arg, &s->msg, &s->set, s->dir);
 }
 
 static void refused_tell(struct replica *r)

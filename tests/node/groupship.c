@@ -15,7 +15,8 @@ struct parcel {
     enum { ON_WAY, STAGING, ARRIVED, LOST } state;
     struct raft_msg msg;
     struct snapset set;
-    struct buf bytes; /* of all files */
+    struct buf bytes;           /* of all files */
+    struct peermsg_file *files; /* what is offered: its stager may be killed */
 };
 
 static void parcel_free(struct parcel *p)
@@ -23,6 +24,7 @@ static void parcel_free(struct parcel *p)
     list_remove(&p->link);
     snapset_release(&p->set);
     buf_release(&p->bytes);
+    mem_release(simmem(), p->files);
     mem_release(simmem(), p);
 }
 
@@ -57,8 +59,10 @@ void groupship_send(void *arg, const struct raft_msg *m, const struct snapset *s
     p->set.cap = set->count;
     p->set.files = mem_alloc(simmem(), (set->count + 1) * sizeof *set->files);
     memcpy(p->set.files, set->files, set->count * sizeof *set->files);
+    p->files = mem_alloc(simmem(), (set->count + 1) * sizeof *p->files);
     p->msg.config = &p->set.config;
     buf_init(&p->bytes, simmem());
+    p->at = ENV_NEVER; /* it is not whole yet */
     list_insert(&g->parcels, &p->link);
     for (uint32_t i = 0; i < set->count; i++) {
         if (!file_read(&n->proc->env, dir, &set->files[i], &p->bytes)) {
@@ -116,22 +120,21 @@ static bool pieces_put(struct group_node *n, const struct parcel *p, struct err 
     return n->stage.state == SNAPSTAGE_WHOLE;
 }
 
-static bool parcel_stage(struct group_node *n, const struct parcel *p)
+static bool parcel_stage(struct group_node *n, struct parcel *p)
 {
     struct err err;
     struct peermsg_member rows[RAFT_MEMBERS_MAX];
     struct peermsg_offer offer;
-    struct peermsg_file *files = mem_alloc(simmem(), (p->set.count + 1) * sizeof *files);
-    snapset_write(&p->set, files, rows, &offer);
-    bool good = snapstage_offer(&n->stage, &offer, &err) == ST_OK && pieces_put(n, p, &err);
-    mem_release(simmem(), files);
-    if (!good) {
+    snapset_write(&p->set, p->files, rows, &offer);
+    if (snapstage_offer(&n->stage, &offer, &err) != ST_OK || !pieces_put(n, p, &err)) {
         return false;
     }
     n->staged = true;
     if (replica_staged(n->replica, &p->msg, p->set.config_index) != ST_OK) {
         n->staged = false;
-        good = snapstage_clear(&n->stage, &err) == ST_OK;
+        if (snapstage_clear(&n->stage, &err) != ST_OK) {
+            ENV_PROBE(&n->proc->env, "group: what nobody wants is not cleared"); /* an offer will */
+        }
         return false;
     }
     n->g->staged++;

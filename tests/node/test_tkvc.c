@@ -1,6 +1,7 @@
 /* test_tkvc.c - the client for programs against the real node, in a simulated world. */
 #include "net/tkvc.h"
 
+#include "base/slice.h"
 #include "fault/inject.h"
 #include "node/node.h"
 #include "tests/net/clientlab.h"
@@ -31,9 +32,9 @@ static bool holds(struct tkvc *c, const char *key, const char *want)
 {
     struct tkvc_result r;
     bool done = tkvc_get(c, key, strlen(key), &r) == TKVC_DONE && r.code == 0;
-    bool same = want == NULL ? !r.yes
-                             : r.yes && r.value_size == strlen(want) &&
-                                   memcmp(r.value, want, r.value_size) == 0;
+    bool same = want == NULL
+                    ? !r.yes
+                    : r.yes && slice_equal(slice_of(r.value, r.value_size), slice_text(want));
     return done && same;
 }
 
