@@ -78,10 +78,10 @@ struct inject {
     struct env *under; /* borrowed; NULL: memory only */
     struct mem *mem;   /* where memory comes from */
     /* memory */
-    long fail_at;       /* -1: none */
-    bool fail_rest;     /* not only that one but every later one too */
-    atomic_long allocs; /* asked for so far, refused ones too; resizing is asking */
-    atomic_long live;   /* blocks held */
+    atomic_long fail_at; /* -1: none */
+    bool fail_rest;      /* not only that one but every later one too */
+    atomic_long allocs;  /* asked for so far, refused ones too; resizing is asking */
+    atomic_long live;    /* blocks held */
     /* input and output */
     size_t io_max;           /* 0: no limit */
     atomic_long descriptors; /* files, locks, sockets and pollers held */

@@ -19,8 +19,8 @@ void simworld_draw(struct plan *p)
 /* The parts of a node that only a member of a group has, and those that such a one does not use;
  * then what no client of these worlds asks for. Their probes are named after them. */
 static const char *const of_groups[] = {
-    "front:",  "member:",   "peerbox:",  "peers:",       "replica:",
-    "roster:", "snaprecv:", "snapsend:", "statemachine:"};
+    "ferry:",   "front:",  "member:",   "peerbox:",  "peers:",
+    "replica:", "roster:", "snaprecv:", "snapsend:", "statemachine:"};
 static const char *const of_single_nodes[] = {"core:", "exec:"};
 static const char *const of_nobody[] = {"command: its time was over",
                                         "server: no memory for a response"};

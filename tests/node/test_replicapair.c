@@ -219,8 +219,8 @@ static bool pair_run(long refused)
     env_cond_init(t.env, &cond);
     side_open(&one, &two, "one");
     side_open(&two, &one, "two");
+    te.fail_at = refused >= 0 ? te.allocs + refused : -1; /* while there is one thread */
     EXPECT(replica_start(one.replica) == ST_OK);
-    te.fail_at = refused >= 0 ? te.allocs + refused : -1;
     EXPECT(replica_start(two.replica) == ST_OK);
     bring_up();
     replica_stop(two.replica);
