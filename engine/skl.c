@@ -79,13 +79,15 @@ struct skl_node *skl_node_new(struct skl *l, uint8_t type, struct slice key, str
     return n;
 }
 
-/* Last node before (key, sequence), on each level in use into prev[] when wanted. */
+/* Last node before (key, sequence), on each level in use into prev[] when wanted; *after: the node
+ * that was seen behind it. Who reads that link again may find one that has been put there since,
+ * and that is not what was asked for. */
 static struct skl_node *find(const struct skl *l, struct slice key, uint64_t sequence,
-                             struct skl_node **prev)
+                             struct skl_node **prev, struct skl_node **after)
 {
     struct skl_node *at = l->head;
+    struct skl_node *n = NULL;
     for (int level = (int)atomic_get_u64(&l->height) - 1; level >= 0; level--) {
-        struct skl_node *n;
         while ((n = link_of(at, level)) != NULL && node_before(l, n, key, sequence)) {
             at = n;
         }
@@ -93,6 +95,7 @@ static struct skl_node *find(const struct skl *l, struct slice key, uint64_t seq
             prev[level] = at;
         }
     }
+    *after = n;
     return at;
 }
 
@@ -109,12 +112,12 @@ static bool hint_fits(const struct skl *l, struct slice key, uint64_t sequence)
 void skl_link(struct skl *l, struct skl_node *node, uint64_t sequence)
 {
     struct slice key = skl_key(node);
+    struct skl_node *after = link_of(l->hint[0], 0);
     CK(node->height >= 1);
     CK(node->height <= SKL_HEIGHT_MAX);
     if (!hint_fits(l, key, sequence)) {
-        (void)find(l, key, sequence, l->hint); /* the path is what is wanted */
+        (void)find(l, key, sequence, l->hint, &after); /* the path is what is wanted */
     }
-    const struct skl_node *after = link_of(l->hint[0], 0);
     CK(after == NULL || after->sequence != sequence || !slice_equal(skl_key(after), key));
 
     /* levels that are not in use yet have only the head on their path, as hint[] holds already */
@@ -134,12 +137,15 @@ void skl_link(struct skl *l, struct skl_node *node, uint64_t sequence)
 
 const struct skl_node *skl_seek(const struct skl *l, struct slice key, uint64_t sequence)
 {
-    return link_of(find(l, key, sequence, NULL), 0);
+    struct skl_node *after;
+    (void)find(l, key, sequence, NULL, &after); /* what comes before it is not wanted */
+    return after;
 }
 
 const struct skl_node *skl_before(const struct skl *l, struct slice key, uint64_t sequence)
 {
-    const struct skl_node *n = find(l, key, sequence, NULL);
+    struct skl_node *after;
+    const struct skl_node *n = find(l, key, sequence, NULL, &after);
     return n == l->head ? NULL : n;
 }
 

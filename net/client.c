@@ -374,7 +374,7 @@ static void leader_note(struct client *c, const struct pbmsg_response *r)
     char text[ADDR_TEXT_MAX];
     size_t size = r->leader.address.size;
     c->led = false;
-    if (r->code != PBMSG_CODE_NOT_LEADER || !r->has_leader || size >= sizeof text) {
+    if (r->code != PBMSG_CODE_NOT_LEADER || !r->has_leader || size == 0 || size >= sizeof text) {
         return;
     }
     memcpy(text, r->leader.address.data, size);

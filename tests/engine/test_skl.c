@@ -162,6 +162,68 @@ static void skl__a_refused_node_changes_nothing(void)
     }
 }
 
+/* A writer who adds an entry in the middle of a search: at its n-th comparison. */
+struct busy {
+    struct skl *list;
+    struct model_entry *entry; /* NULL: it has been added */
+    uint64_t left;
+};
+
+static int busy_compare(void *arg, const void *a, size_t a_size, const void *b, size_t b_size)
+{
+    struct busy *w = arg;
+    if (w->entry != NULL && w->left-- == 0) {
+        struct model_entry *m = w->entry;
+        w->entry = NULL;
+        EXPECT(add(w->list, m) == ST_OK);
+    }
+    return slice_compare(slice_of(a, a_size), slice_of(b, b_size));
+}
+
+/* Whether a search for (c, 2) finds it, while `other` comes in at the n-th comparison; *more:
+ * there were as many. */
+static bool found_beside_a_writer(struct model_entry *other, uint64_t n, bool *more)
+{
+    struct world w;
+    struct arena arena;
+    struct skl l;
+    struct model_entry a = {.key = "a", .key_size = 1, .sequence = 1};
+    struct model_entry c = {.key = "c", .key_size = 1, .sequence = 2};
+    struct busy busy = {.list = &l};
+    const struct tkv_comparator order = {"busy", &busy, busy_compare};
+    world_init(&w, n / 8);
+    arena_init(&arena, &w.te.env.mem);
+    EXPECT(skl_init(&l, &w.te.env, (struct order){&order}, &arena) == ST_OK);
+    EXPECT(add(&l, &a) == ST_OK && add(&l, &c) == ST_OK);
+    busy.entry = other;
+    busy.left = n % 8;
+    const struct skl_node *seek = skl_seek(&l, slice_of("c", 1), 2);
+    bool found = same(seek, &c);
+    *more = busy.entry == NULL;
+    busy.entry = NULL;
+    EXPECT(skl_check(&l));
+    arena_release(&arena);
+    return found;
+}
+
+static void skl__a_search_finds_its_entry_while_others_come(void)
+{
+    struct model_entry others[] = {
+        {.key = "b", .key_size = 1, .sequence = 3},
+        {.key = "c", .key_size = 1, .sequence = 3}, /* newer than what the reader may see */
+        {.key = "d", .key_size = 1, .sequence = 3},
+    };
+    uint64_t met = 0;
+    for (size_t o = 0; o < 3; o++) {
+        for (uint64_t n = 0; n < 160; n++) { /* twenty lists, eight places each */
+            bool more;
+            EXPECT(found_beside_a_writer(&others[o], n, &more));
+            met += more;
+        }
+    }
+    EXPECT(met > 100);
+}
+
 /* What skl_check is for: each kind of damage is seen. */
 static void skl__check_sees_what_is_wrong(void)
 {
@@ -219,6 +281,7 @@ TAP_MAIN({
     RUN(skl__agrees_with_a_sorted_array);
     RUN(skl__ascending_and_descending_runs_keep_it_well_formed);
     RUN(skl__a_refused_node_changes_nothing);
+    RUN(skl__a_search_finds_its_entry_while_others_come);
     RUN(skl__check_sees_what_is_wrong);
     RUN(arena__pieces_are_aligned_apart_and_counted);
 })
