@@ -4,6 +4,7 @@
 
 #include "sim/cluster/cluster.h"
 #include "sim/cluster/execorder.h"
+#include "sim/cluster/nodeargs.h"
 #include "sim/cluster/workload.h"
 #include "sim/nemesis.h"
 #include "sim/proc.h"
@@ -37,9 +38,7 @@ struct cluster {
     uint64_t errors_at_start; /* faults that excuse a failing start, counted before it */
     uint64_t sync_errors;     /* failed syncs when the state was last decided */
     unsigned failed_starts;
-    int node_argc;
-    char *node_argv[24];
-    char node_text[24][32];
+    struct nodeargs args;
     struct task *keeper;
     struct task *director;
     struct nemesis nemesis;

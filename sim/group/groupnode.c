@@ -10,31 +10,16 @@
 
 /* ---- the command line ---- */
 
-static void add_text(struct groupnode *n, const char *text)
-{
-    char *own = n->text[n->argc];
-    (void)snprintf(own, sizeof n->text[0], "%s", text);
-    n->argv[n->argc++] = own;
-}
-
-static void add_number(struct groupnode *n, const char *name, uint64_t value)
-{
-    char text[24];
-    (void)snprintf(text, sizeof text, "%llu", (unsigned long long)value);
-    add_text(n, name);
-    add_text(n, text);
-}
-
 static void add_peers(struct groupworld *g, struct groupnode *n)
 {
-    char text[GROUP_TEXT];
+    char text[NODEARGS_TEXT];
     size_t at = 0;
     for (unsigned i = 0; i < g->nodes; i++) {
         at += (size_t)snprintf(text + at, sizeof text - at, "%s%u=10.0.0.%u:%u", i > 0 ? "," : "",
                                i + 1, i + 1, GROUP_PEER_PORT);
     }
-    add_text(n, "--peers");
-    add_text(n, text);
+    nodeargs_text(&n->args, "--peers");
+    nodeargs_text(&n->args, text);
 }
 
 void groupnode_init(struct groupworld *g, unsigned i)
@@ -44,31 +29,19 @@ void groupnode_init(struct groupworld *g, unsigned i)
     char listen[32];
     n->world = g;
     n->number = i;
-    n->argc = 0;
     (void)snprintf(listen, sizeof listen, "10.0.0.%u:%u", i + 1, WORKLOAD_PORT);
-    add_text(n, "tinykv");
-    add_text(n, "serve");
-    add_text(n, "--data");
-    add_text(n, GROUP_DIR);
-    add_text(n, "--listen");
-    add_text(n, listen);
-    add_number(n, "--id", i + 1);
+    nodeargs_init(&n->args, GROUP_DIR, listen);
+    nodeargs_number(&n->args, "--id", i + 1);
     if (g->nodes > 1) {
         add_peers(g, n);
     }
     uint64_t election = plan_get(p, PLAN_GROUP_ELECTION_MS);
     uint64_t heartbeat = election / plan_get(p, PLAN_GROUP_HEARTBEATS);
-    add_number(n, "--election", election);
-    add_number(n, "--heartbeat", heartbeat > 0 ? heartbeat : 1);
-    add_number(n, "--log-segment", plan_get(p, PLAN_GROUP_SEGMENT));
-    add_number(n, "--log-compact", plan_get(p, PLAN_GROUP_COMPACT));
-    add_number(n, "--write-buffer", plan_get(p, PLAN_WRITE_BUFFER));
-    add_number(n, "--output-limit", plan_get(p, PLAN_OUTPUT_LIMIT));
-    add_number(n, "--idle-timeout", plan_get(p, PLAN_IDLE_MS));
-    add_number(n, "--max-clients", plan_get(p, PLAN_MAX_CLIENTS));
-    add_number(n, "--inflight", plan_get(p, PLAN_INFLIGHT));
-    add_number(n, "--cursors", plan_get(p, PLAN_CURSORS));
-    add_text(n, "--verify");
+    nodeargs_number(&n->args, "--election", election);
+    nodeargs_number(&n->args, "--heartbeat", heartbeat > 0 ? heartbeat : 1);
+    nodeargs_number(&n->args, "--log-segment", plan_get(p, PLAN_GROUP_SEGMENT));
+    nodeargs_number(&n->args, "--log-compact", plan_get(p, PLAN_GROUP_COMPACT));
+    nodeargs_plan(&n->args, p);
 }
 
 /* ---- keeping it up ---- */
@@ -80,7 +53,7 @@ void groupnode_start(struct groupworld *g, unsigned i)
     (void)snprintf(name, sizeof name, "n%u", (i + 1) % 10);
     n->errors_at_start = trial_excuses(&g->world);
     n->up = false;
-    g->procs[i] = proc_start(g->hosts[i], name, node_main, n->argc, n->argv, g);
+    g->procs[i] = proc_start(g->hosts[i], name, node_main, n->args.argc, n->args.argv, g);
     g->procs[i]->watched = true;
     g->procs[i]->faulty = true;
 }

@@ -2,6 +2,7 @@
 #ifndef SIM_GROUP_GROUPWORLD_INT_H
 #define SIM_GROUP_GROUPWORLD_INT_H
 
+#include "sim/cluster/nodeargs.h"
 #include "sim/cluster/raftwatch.h"
 #include "sim/cluster/workload.h"
 #include "sim/group/grouporder.h"
@@ -11,8 +12,6 @@
 #define GROUP_MAX       7
 #define GROUP_PEER_PORT 7000
 #define GROUP_DIR       "data"
-#define GROUP_ARGS      40
-#define GROUP_TEXT      160
 #define GROUP_CLIENTS   8 /* at most, with those that verify */
 
 /* What a look at a database at rest found. */
@@ -30,9 +29,7 @@ struct groupnode {
     uint64_t errors_at_start; /* faults that excuse a failing start, counted before it */
     unsigned failed_starts;   /* in a row */
     struct task *keeper;
-    int argc;
-    char *argv[GROUP_ARGS];
-    char text[GROUP_ARGS][GROUP_TEXT];
+    struct nodeargs args;
     struct raft_view view; /* after its last step */
     struct groupview found;
 };
