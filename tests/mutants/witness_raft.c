@@ -10,41 +10,12 @@
 #include "sim/simmem.h"
 #include "tests/net/clientload.h"
 #include "tests/node/group.h"
-#include "tests/raft/soup.h"
+#include "tests/raft/directed.h"
 #include "tests/sim/simtest.h"
-#include "tests/tap.h"
 
 #include <string.h>
 
 /* ---- cores ---- */
-
-static void done(struct soup *s)
-{
-    EXPECT(soup_what(s)[0] == '\0');
-    if (soup_what(s)[0] != '\0') {
-        printf("# %s\n", soup_what(s));
-    }
-    soup_release(s);
-}
-
-static struct raft_view view(const struct soup *s, uint64_t id)
-{
-    struct raft_view v;
-    soup_view(s, id, &v);
-    return v;
-}
-
-static void persist(struct soup *s, uint64_t id)
-{
-    soup_persist(s, id, SIZE_MAX, true);
-}
-
-static void lose_all(struct soup *s)
-{
-    while (s->net.count > 0) {
-        soup_lose(s, 0);
-    }
-}
 
 /* Three cores without pre-votes, and nobody leads. */
 static void three(struct soup *s)

@@ -1,22 +1,5 @@
 /* test_raft_change.c - members: learners, one at a time, joint, and back. */
-#include "tests/raft/soup.h"
-#include "tests/tap.h"
-
-static void done(struct soup *s)
-{
-    EXPECT(soup_what(s)[0] == '\0');
-    if (soup_what(s)[0] != '\0') {
-        printf("# %s\n", soup_what(s));
-    }
-    soup_release(s);
-}
-
-static struct raft_view view(const struct soup *s, uint64_t id)
-{
-    struct raft_view v;
-    soup_view(s, id, &v);
-    return v;
-}
+#include "tests/raft/directed.h"
 
 /* n voters that are up and led, and nodes up to `all` that wait with empty disks. */
 static uint64_t group(struct soup *s, uint32_t n, uint32_t all)

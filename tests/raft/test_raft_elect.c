@@ -1,32 +1,10 @@
 /* test_raft_elect.c - who is elected, when, and what must be durable before. */
-#include "tests/raft/soup.h"
-#include "tests/tap.h"
+#include "tests/raft/directed.h"
 
 static void quiet(struct soup *s, uint32_t n)
 {
     soup_init(s, n, 7);
     soup_up_all(s);
-}
-
-static void done(struct soup *s)
-{
-    EXPECT(soup_what(s)[0] == '\0');
-    if (soup_what(s)[0] != '\0') {
-        printf("# %s\n", soup_what(s));
-    }
-    soup_release(s);
-}
-
-static struct raft_view view(const struct soup *s, uint64_t id)
-{
-    struct raft_view v;
-    soup_view(s, id, &v);
-    return v;
-}
-
-static void persist(struct soup *s, uint64_t id)
-{
-    soup_persist(s, id, SIZE_MAX, true);
 }
 
 static void test_raft_elect__group_of_one_leads_when_its_vote_is_durable(void)

@@ -1,27 +1,5 @@
 /* test_raft_mend.c - entries that were in the log and cannot be read any more. */
-#include "tests/raft/soup.h"
-#include "tests/tap.h"
-
-static void done(struct soup *s)
-{
-    EXPECT(soup_what(s)[0] == '\0');
-    if (soup_what(s)[0] != '\0') {
-        printf("# %s\n", soup_what(s));
-    }
-    soup_release(s);
-}
-
-static struct raft_view view(const struct soup *s, uint64_t id)
-{
-    struct raft_view v;
-    soup_view(s, id, &v);
-    return v;
-}
-
-static bool saw_it(const struct soup *s, enum raft_seen what)
-{
-    return (s->seen & RAFT_SEEN(what)) != 0;
-}
+#include "tests/raft/directed.h"
 
 /* n voters with about thirty entries, all durable everywhere. */
 static uint64_t group(struct soup *s, uint32_t n)

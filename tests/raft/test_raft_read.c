@@ -1,23 +1,6 @@
 /* test_raft_read.c - reads without the log: rounds, leases, followers, and when none may be served.
  */
-#include "tests/raft/soup.h"
-#include "tests/tap.h"
-
-static void done(struct soup *s)
-{
-    EXPECT(soup_what(s)[0] == '\0');
-    if (soup_what(s)[0] != '\0') {
-        printf("# %s\n", soup_what(s));
-    }
-    soup_release(s);
-}
-
-static struct raft_view view(const struct soup *s, uint64_t id)
-{
-    struct raft_view v;
-    soup_view(s, id, &v);
-    return v;
-}
+#include "tests/raft/directed.h"
 
 static uint64_t group(struct soup *s, bool lease)
 {

@@ -1,39 +1,5 @@
 /* test_raft_repl.c - logs: what is sent, kept, given up, acknowledged, committed. */
-#include "tests/raft/soup.h"
-#include "tests/tap.h"
-
-static void done(struct soup *s)
-{
-    EXPECT(soup_what(s)[0] == '\0');
-    if (soup_what(s)[0] != '\0') {
-        printf("# %s\n", soup_what(s));
-    }
-    soup_release(s);
-}
-
-static struct raft_view view(const struct soup *s, uint64_t id)
-{
-    struct raft_view v;
-    soup_view(s, id, &v);
-    return v;
-}
-
-static void persist(struct soup *s, uint64_t id)
-{
-    soup_persist(s, id, SIZE_MAX, true);
-}
-
-static void lose_all(struct soup *s)
-{
-    while (s->net.count > 0) {
-        soup_lose(s, 0);
-    }
-}
-
-static bool saw_it(const struct soup *s, enum raft_seen what)
-{
-    return (s->seen & RAFT_SEEN(what)) != 0;
-}
+#include "tests/raft/directed.h"
 
 static uint64_t match_of(const struct soup *s, uint64_t leader, uint64_t id)
 {
