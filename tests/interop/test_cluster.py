@@ -4,24 +4,15 @@ import os
 import random
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import threading
 import time
 
-from tinykv_server import PROGRAM, Client, ReplyError, Server, Tap
+from tinykv_server import PROGRAM, Client, ReplyError, Server, Tap, free_ports
 
 ROUNDS = 3
 WRITERS = 4
-
-
-def free_ports(count):
-    taken = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [s.getsockname()[1] for s in taken]
-    for s in taken:
-        s.close()
-    return ports
 
 
 class Group:

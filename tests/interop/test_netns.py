@@ -6,7 +6,6 @@ import os
 import random
 import shutil
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -14,7 +13,7 @@ import tempfile
 import threading
 import time
 
-from tinykv_server import PROGRAM, Client, ReplyError, Tap
+from tinykv_server import PROGRAM, Client, ReplyError, Tap, free_ports
 
 SIM = sys.argv[2]
 KILLS = 10
@@ -88,10 +87,7 @@ class Cluster:
         self.net = net
         self.dir = tempfile.mkdtemp(prefix="tinykv-test-")
         self.process, self.port, self.peer = {}, {}, {}
-        taken = [socket.create_server(("127.0.0.1", 0)) for _ in range(6)]
-        ports = [s.getsockname()[1] for s in taken]
-        for s in taken:
-            s.close()
+        ports = free_ports(6)
         for i in net.nodes:
             self.port[i], self.peer[i] = ports[i - 1], ports[i + 2]
             os.mkdir(os.path.join(self.dir, str(i)))
@@ -107,10 +103,7 @@ class Cluster:
                 stdout=log, stderr=log)
 
     def client(self, i, timeout=3):
-        c = Client.__new__(Client)
-        c.socket = socket.create_connection((self.net.address(i), self.port[i]), timeout=timeout)
-        c.file = c.socket.makefile("rb")
-        return c
+        return Client(self.port[i], timeout, self.net.address(i))
 
     def leader(self):
         """Who says that it leads, in the latest term; 0: nobody."""

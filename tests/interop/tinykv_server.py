@@ -33,6 +33,15 @@ class Tap:
         sys.exit(0)
 
 
+def free_ports(count):
+    """So many ports that nobody has, all taken at once, so that no two are the same."""
+    taken = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [s.getsockname()[1] for s in taken]
+    for s in taken:
+        s.close()
+    return ports
+
+
 class Server:
     """Runs `tinykv serve` on a free port; data outlives the process until the object goes."""
 
@@ -75,8 +84,8 @@ class ReplyError(Exception):
 class Client:
     """One connection. Replies are str, int, None, lists, or raised ReplyError."""
 
-    def __init__(self, port, timeout=20):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=timeout)
+    def __init__(self, port, timeout=20, host="127.0.0.1"):
+        self.socket = socket.create_connection((host, port), timeout=timeout)
         self.file = self.socket.makefile("rb")
 
     def send(self, *words):
