@@ -91,7 +91,7 @@ struct block *blockcache_peek(struct blockcache *c, unsigned slot, uint64_t numb
                               uint64_t offset);
 
 /* Whether a block that was just missed is worth adding: there is room, or it was asked for not long
- * ago. Remembers that it was asked for now. Takes no lock. */
+ * ago. Remembers that it was asked for. Takes no lock. */
 bool blockcache_wants(struct blockcache *c, uint64_t number, uint64_t offset);
 
 /* Takes a reference of its own, unless the block does not fit or one of its name is there. May

@@ -2,6 +2,7 @@
 #include "node/cmdadmin.h"
 
 #include "base/err.h"
+#include "node/cmdraft.h"
 #include "node/glob.h"
 #include "node/node.h"
 #include "node/replica.h"
@@ -224,25 +225,12 @@ static void info_persistence(const struct call *c, struct reply *r)
     info_line(r, "write_error:%s\r\n\r\n", tkv_status_text(s.write_error));
 }
 
-static const char *role_text(const struct raft_view *v)
-{
-    switch (v->state) {
-    case RAFT_LEADER:
-        return "leader";
-    case RAFT_CANDIDATE:
-    case RAFT_PRECANDIDATE:
-        return "candidate";
-    default:
-        return "follower";
-    }
-}
-
 static void info_raft(const struct call *c, struct reply *r)
 {
     struct replica_status s;
     replica_status(c->core->replica, &s);
     info_line(r, "# Raft\r\nnode:%" PRIu64 "\r\nstate:%s\r\nleader:%" PRIu64 "\r\n", s.raft.self,
-              role_text(&s.raft), s.raft.leader);
+              cmdraft_state(s.raft.state), s.raft.leader);
     info_line(r, "incarnation:%" PRIu64 "\r\n", s.raft.incarnation);
     info_line(r, "term:%" PRIu64 "\r\nlast:%" PRIu64 "\r\ncommit:%" PRIu64 "\r\n", s.raft.term,
               s.raft.last, s.raft.commit);

@@ -131,7 +131,7 @@ static void members_reply(struct call *c)
     }
 }
 
-static const char *state_text(unsigned state)
+const char *cmdraft_state(unsigned state)
 {
     static const char *const names[] = {"?",         "follower", "precandidate",
                                         "candidate", "leader",   "halted"};
@@ -158,7 +158,7 @@ static void status_reply(struct call *c)
     reply_text(c->reply, "incarnation");
     number_text(c, s.raft.incarnation);
     reply_text(c->reply, "state");
-    reply_text(c->reply, state_text(s.raft.state));
+    reply_text(c->reply, cmdraft_state(s.raft.state));
     number_reply(c, "leader", s.raft.leader);
     number_reply(c, "term", s.raft.term);
     number_reply(c, "base", s.raft.base.index);

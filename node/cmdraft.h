@@ -16,6 +16,9 @@ enum status cmdraft_raft(struct call *c);
 /* From a connection: answered here, or on its way to the log or the leader's core. */
 enum status cmdraft_route(struct call *c);
 
+/* The word for one of enum raft_state. */
+const char *cmdraft_state(unsigned state);
+
 /* What became of a change that was not done. */
 void cmdraft_refused(struct buf *out, const struct replica_change *x, enum replica_outcome outcome);
 

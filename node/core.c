@@ -58,8 +58,6 @@ void core_free(struct core *c)
     env_release(c->env, c);
 }
 
-/* ---- lists ---- */
-
 static struct job *job_of(struct list *l)
 {
     return LIST_ENTRY(l, struct job, link);

@@ -3,9 +3,9 @@
 
 #include "env/addr.h"
 #include "net/respclient.h"
+#include "node/nodelog.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -28,21 +28,6 @@ struct ctl {
     bool connected;
     char error[256]; /* why there is no reply */
 };
-
-__attribute__((format(__printf__, 3, 4))) static void say(const struct ctl *c, bool error,
-                                                          const char *fmt, ...)
-{
-    char line[512];
-    va_list args;
-    va_start(args, fmt);
-    int n = vsnprintf(line, sizeof line - 1, fmt, args); /* a longer line is cut */
-    va_end(args);
-    if (n >= 0) {
-        size_t size = strlen(line);
-        line[size] = '\n';
-        env_console(c->env, error, line, size + 1);
-    }
-}
 
 static uint64_t now(const struct ctl *c)
 {
@@ -107,6 +92,12 @@ static bool reply_is_error(const struct ctl *c)
     return c->client.value.nodes[0].type == RESPVAL_ERROR;
 }
 
+/* Why there is no good reply to what ask_one said. */
+static struct slice why_not(const struct ctl *c, enum status st)
+{
+    return st == ST_OK ? respclient_text(&c->client, 0) : slice_text(c->error);
+}
+
 static bool reply_begins(const struct ctl *c, const char *word)
 {
     struct slice text = respclient_text(&c->client, 0);
@@ -124,11 +115,12 @@ static int ask(struct ctl *c, const char *const *words, size_t count)
             at = address_next(at, where);
             enum status st = ask_one(c, where, words, count, &sent);
             if (st == ST_INVAL) {
-                say(c, true, "tinykv: ctl: --connect: %s", c->error);
+                nodelog_say(c->env, true, "tinykv: ctl: --connect: %s", c->error);
                 return EXIT_USAGE;
             }
             if (st != ST_OK && sent) {
-                say(c, true, "tinykv: ctl: %s; whether it was done is not known", c->error);
+                nodelog_say(c->env, true, "tinykv: ctl: %s; whether it was done is not known",
+                            c->error);
                 return EXIT_UNKNOWN;
             }
             if (st == ST_OK && !reply_begins(c, "NOTLEADER") && !reply_begins(c, "TRYAGAIN")) {
@@ -141,7 +133,7 @@ static int ask(struct ctl *c, const char *const *words, size_t count)
             }
         }
         if (now(c) + AGAIN_MS * MS >= c->deadline) {
-            say(c, true, "tinykv: ctl: %s", c->error);
+            nodelog_say(c->env, true, "tinykv: ctl: %s", c->error);
             return EXIT_WRONG;
         }
         rest(c, AGAIN_MS);
@@ -154,7 +146,8 @@ static int ask_well(struct ctl *c, const char *const *words, size_t count)
     int code = ask(c, words, count);
     if (code == EXIT_OK && reply_is_error(c)) {
         struct slice text = respclient_text(&c->client, 0);
-        say(c, true, "tinykv: ctl: %.*s", (int)(text.size < 400 ? text.size : 400), text.data);
+        nodelog_say(c->env, true, "tinykv: ctl: %.*s", (int)(text.size < 400 ? text.size : 400),
+                    text.data);
         code = reply_begins(c, "UNKNOWN") ? EXIT_UNKNOWN : EXIT_WRONG;
     }
     return code;
@@ -209,7 +202,7 @@ static void map_say(const struct ctl *c, uint32_t node)
                          (int)name.size, name.data, (int)text.size, text.data);
         at += n > 0 ? (size_t)n : 0;
     }
-    say(c, false, "%s", line);
+    nodelog_say(c->env, false, "%s", line);
 }
 
 /* ---- the commands ---- */
@@ -226,8 +219,8 @@ static int status_show(struct ctl *c)
             map_say(c, 0);
             continue;
         }
-        struct slice text = st == ST_OK ? respclient_text(&c->client, 0) : slice_text(c->error);
-        say(c, true, "tinykv: ctl: %.*s", (int)text.size, text.data);
+        struct slice text = why_not(c, st);
+        nodelog_say(c->env, true, "tinykv: ctl: %.*s", (int)text.size, text.data);
         code = EXIT_WRONG;
     }
     return code;
@@ -293,15 +286,17 @@ static int catch_up(struct ctl *c, uint64_t node)
                 return EXIT_OK;
             }
             if (match != before) {
-                say(c, false, "node %" PRIu64 " has %" PRIu64 " of %" PRIu64 " entries", node,
-                    match, end);
+                nodelog_say(c->env, false,
+                            "node %" PRIu64 " has %" PRIu64 " of %" PRIu64 " entries", node, match,
+                            end);
                 c->deadline = now(c) + c->timeout_ms * MS;
                 before = match;
             }
         }
         if (now(c) >= c->deadline) {
-            say(c, true, "tinykv: ctl: node %" PRIu64 " does not catch up; it stays a learner",
-                node);
+            nodelog_say(c->env, true,
+                        "tinykv: ctl: node %" PRIu64 " does not catch up; it stays a learner",
+                        node);
             return EXIT_WRONG;
         }
         rest(c, AGAIN_MS);
@@ -312,7 +307,7 @@ static int promote(struct ctl *c, const char *node)
 {
     int code = ask_well(c, (const char *[]){"RAFT", "PROMOTE", node}, 3);
     if (code == EXIT_OK) {
-        say(c, false, "node %s votes", node);
+        nodelog_say(c->env, false, "node %s votes", node);
     }
     return code;
 }
@@ -325,15 +320,17 @@ static int add(struct ctl *c, const char *where)
     bool sent;
     enum status st = ask_one(c, where, (const char *[]){"RAFT", "STATUS"}, 2, &sent);
     if (st != ST_OK || reply_is_error(c)) {
-        struct slice text = st == ST_OK ? respclient_text(&c->client, 0) : slice_text(c->error);
-        say(c, true, "tinykv: ctl: asking the new node: %.*s", (int)text.size, text.data);
+        struct slice text = why_not(c, st);
+        nodelog_say(c->env, true, "tinykv: ctl: asking the new node: %.*s", (int)text.size,
+                    text.data);
         return EXIT_WRONG;
     }
     struct slice address = map_text(c, 0, "peer_address");
     struct slice incarnation = map_text(c, 0, "incarnation");
     if (!map_number(c, 0, "node", &id) || incarnation.size >= sizeof life || address.size == 0 ||
         address.size >= sizeof peer) {
-        say(c, true, "tinykv: ctl: %s is no node that others could reach (--peer-listen)", where);
+        nodelog_say(c->env, true,
+                    "tinykv: ctl: %s is no node that others could reach (--peer-listen)", where);
         return EXIT_WRONG;
     }
     (void)snprintf(node, sizeof node, "%" PRIu64, id);
@@ -346,7 +343,7 @@ static int add(struct ctl *c, const char *where)
     if (code != EXIT_OK) {
         return code;
     }
-    say(c, false, "node %s at %s is a learner", node, peer);
+    nodelog_say(c->env, false, "node %s at %s is a learner", node, peer);
     if (c->learner) {
         return EXIT_OK;
     }
@@ -358,7 +355,7 @@ static int change(struct ctl *c, const char *word, const char *node, const char 
 {
     int code = ask_well(c, (const char *[]){"RAFT", word, node}, 3);
     if (code == EXIT_OK) {
-        say(c, false, "node %s %s", node, done);
+        nodelog_say(c->env, false, "node %s %s", node, done);
     }
     return code;
 }
@@ -385,7 +382,7 @@ static const char help[] =
 
 static int usage(const struct ctl *c, const char *what, const char *word)
 {
-    say(c, true, "tinykv: ctl: %s '%.100s' (see tinykv ctl --help)", what, word);
+    nodelog_say(c->env, true, "tinykv: ctl: %s '%.100s' (see tinykv ctl --help)", what, word);
     return EXIT_USAGE;
 }
 

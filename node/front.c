@@ -262,6 +262,7 @@ static void job_enter(struct front *f, struct job *j)
     struct session *s = j->session;
     if (j->kind == JOB_REQUEST) {
         j->number = ++s->requests;
+        f->core->counts.commands++;
         command_execute(f->core, j);
         j->settled = j->route == JOB_HERE;
     }

@@ -13,10 +13,12 @@
  * a founder says nothing to anybody before all other founders have noted its disk: whatever it ever
  * promised, it promised under a disk that all of them know.
  *
- * Invariants (tests/node/test_member.c): I1 a message leaves a founder only when every other one
- * has its disk noted durably   I2 data of another node, cluster or disk never run Failure: what it
- * says goes to err, for a person. Ownership: opt is borrowed until member_close. Threads: those of
- * replica and peers; calls from one. */
+ * Invariants (tests/node/test_member.c)
+ *   I1  a message leaves a founder only when every other one has its disk noted durably
+ *   I2  data of another node, cluster or disk never run
+ *
+ * Failure: what it says goes to err, for a person. Ownership: opt is borrowed until member_close.
+ * Threads: those of replica and peers; calls from one. */
 #ifndef NODE_MEMBER_H
 #define NODE_MEMBER_H
 

@@ -10,26 +10,10 @@
 #include "node/server.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
-
-__attribute__((format(__printf__, 3, 4))) static void say(struct env *env, bool error,
-                                                          const char *fmt, ...)
-{
-    char line[512];
-    va_list args;
-    va_start(args, fmt);
-    int n = vsnprintf(line, sizeof line - 1, fmt, args); /* a longer line is cut */
-    va_end(args);
-    if (n >= 0) {
-        size_t size = strlen(line);
-        line[size] = '\n';
-        env_console(env, error, line, size + 1);
-    }
-}
 
 static enum status db_open(struct env *env, const struct nodeopt *opt, struct tkv **db,
                            struct err *err)
@@ -125,12 +109,12 @@ static int serve_main(struct env *env, int argc, char **argv)
     struct nodeopt opt;
     struct err err = {.text = ""};
     if (nodeopt_parse(&opt, argc, argv, &err) != ST_OK) {
-        say(env, true, "tinykv: %s (see tinykv --help)", err.text);
+        nodelog_say(env, true, "tinykv: %s (see tinykv --help)", err.text);
         return EXIT_USAGE;
     }
     enum status st = opt.id != 0 ? member_serve(env, &opt, &err) : serve(env, &opt, &err);
     if (st != ST_OK) {
-        say(env, true, "tinykv: %s", err.text);
+        nodelog_say(env, true, "tinykv: %s", err.text);
         return EXIT_FAILED;
     }
     return EXIT_OK;
@@ -149,7 +133,7 @@ int node_main(struct env *env, int argc, char **argv)
         return dbtool_run(env, argc - 1, argv + 1);
     }
     if (strcmp(word, "version") == 0 || strcmp(word, "--version") == 0) {
-        say(env, false, "tinykv %s", NODE_VERSION);
+        nodelog_say(env, false, "tinykv %s", NODE_VERSION);
         return EXIT_OK;
     }
     if (strcmp(word, "--help") == 0 || strcmp(word, "help") == 0 || strcmp(word, "-h") == 0) {
@@ -157,9 +141,9 @@ int node_main(struct env *env, int argc, char **argv)
         return EXIT_OK;
     }
     if (argc < 2) {
-        say(env, true, "tinykv: a command is needed, such as serve (see tinykv --help)");
+        nodelog_say(env, true, "tinykv: a command is needed, such as serve (see tinykv --help)");
     } else {
-        say(env, true, "tinykv: unknown command '%.100s' (see tinykv --help)", word);
+        nodelog_say(env, true, "tinykv: unknown command '%.100s' (see tinykv --help)", word);
     }
     return EXIT_USAGE;
 }

@@ -138,7 +138,7 @@ NODISCARD enum status peers_link_flush(struct peers_link *l);
 void peers_link_trim(struct peers_link *l);
 
 /* Reads what there is and hands each message to `each` until it says otherwise. ST_AGAIN: no more
- * for now. Else the link is over, l->why may say why: ST_STOPPED the stream's end, ST_BUSY paused
+ * has come. Else the link is over, l->why may say why: ST_STOPPED the stream's end, ST_BUSY paused
  * (it is not over). */
 typedef enum status peers_each(struct peers *p, struct peers_link *l, const struct peermsg *m,
                                size_t bytes);

@@ -230,6 +230,13 @@ struct replica_input {
     const struct raft_entry *entries; /* of a message that was received, or of a proposal */
 };
 
+/* ---- replica_disk.c: the threads that wait for the disk ---- */
+
+/* All of them, or none. */
+NODISCARD enum status replica_disk_start(struct replica *r);
+/* What was written is on the disk, if it can be. */
+void replica_disk_stop(struct replica *r);
+
 /* ---- replica_step.c: the core and what it wants ---- */
 
 /* One event; everything that comes of it. */

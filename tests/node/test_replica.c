@@ -52,12 +52,17 @@ static void rig_release(struct rig *g)
     tmpdir_remove(&g->t);
 }
 
-static enum status make(struct rig *g, struct err *err)
+static enum status make_of(struct rig *g, uint32_t voters, struct err *err)
 {
     struct replica_options o = options();
     struct raftlog_identity identity = {.cluster = 1, .node = 1, .incarnation = 1};
-    struct raft_config config = {.count = 1, .members = {{1, 1, RAFT_IN}}};
+    struct raft_config config = {.count = voters, .members = {{1, 1, RAFT_IN}, {2, 1, RAFT_IN}}};
     return replica_create(&g->te.env, &o, &identity, &config, err);
+}
+
+static enum status make(struct rig *g, struct err *err)
+{
+    return make_of(g, 1, err);
 }
 
 static enum status begin(struct rig *g, struct err *err)
@@ -209,6 +214,43 @@ static void replica__the_log_is_compacted(void)
     rig_release(&g);
 }
 
+/* One of two voters alone: nobody leads, and who cannot wait any longer does not have to. */
+static void replica__what_is_abandoned_ends(void)
+{
+    struct rig g;
+    struct err err = {""};
+    struct ask asks[3];
+    struct replica_change change = {.kind = REPLICA_REMOVE, .node = 2};
+    struct list all;
+    rig_init(&g);
+    EXPECT(make_of(&g, 2, &err) == ST_OK);
+    EXPECT(begin(&g, &err) == ST_OK);
+    list_init(&all);
+    for (int i = 0; i < 3; i++) {
+        ask_init(&g, &asks[i], i == 1);
+        list_insert(&all, &asks[i].q.link);
+    }
+    asks[2].q.change = &change;
+    replica_submit(g.replica, &all);
+    env_mutex_lock(g.t.env, &g.mutex);
+    while (g.done < 3) {
+        env_mutex_unlock(g.t.env, &g.mutex);
+        replica_abandon(g.replica);
+        env_mutex_lock(g.t.env, &g.mutex);
+        if (g.done < 3) {
+            (void)env_cond_wait(g.t.env, &g.cond, &g.mutex, ENV_NEVER); /* the loop decides */
+        }
+    }
+    env_mutex_unlock(g.t.env, &g.mutex);
+    for (int i = 0; i < 3; i++) {
+        EXPECT(asks[i].q.outcome == REPLICA_NOT_DONE);
+        buf_release(&asks[i].q.reply);
+    }
+    EXPECT(replica_failed(g.replica) == ST_OK); /* and it runs on */
+    end(&g);
+    rig_release(&g);
+}
+
 /* Requests whose time is over, and those that find it stopping, end. */
 static void replica__what_it_cannot_do_in_time_is_not_done(void)
 {
@@ -272,6 +314,7 @@ static void replica__refused_memory_is_met(void)
 TAP_MAIN({
     RUN(replica__what_comes_together_is_one_entry);
     RUN(replica__the_log_is_compacted);
+    RUN(replica__what_is_abandoned_ends);
     RUN(replica__what_it_cannot_do_in_time_is_not_done);
     RUN(replica__refused_memory_is_met);
 })
