@@ -181,9 +181,9 @@ struct change_word {
 };
 
 static const struct change_word changes[] = {
-    {"add", REPLICA_ADD, 4},
-    {"promote", REPLICA_PROMOTE, 3},
-    {"remove", REPLICA_REMOVE, 3},
+    {"add", REPLICA_ADD, 4},           {"promote", REPLICA_PROMOTE, 3},
+    {"remove", REPLICA_REMOVE, 3},     {"snapshot", REPLICA_SNAPSHOT, 2},
+    {"transfer", REPLICA_TRANSFER, 2}, /* to whoever is furthest */
     {"transfer", REPLICA_TRANSFER, 3},
 };
 
@@ -192,13 +192,15 @@ static enum status change_route(struct call *c)
     struct replica_change x = {.kind = REPLICA_ADD};
     const struct change_word *w = NULL;
     for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
-        w = command_is(c, 1, changes[i].word) ? &changes[i] : w;
+        bool hit = command_is(c, 1, changes[i].word) && c->count == changes[i].count;
+        w = hit ? &changes[i] : w;
     }
-    if (w == NULL || c->count != w->count) {
+    if (w == NULL) {
         return command_bad_subcommand(c);
     }
     x.kind = w->kind;
-    if (!number_read(c, 2, &x.node) || (w->count > 3 && !number_read(c, 3, &x.incarnation))) {
+    if ((w->count > 2 && !number_read(c, 2, &x.node)) ||
+        (w->count > 3 && !number_read(c, 3, &x.incarnation))) {
         return command_not_integer(c);
     }
     c->job->change = x;
@@ -221,19 +223,41 @@ enum status cmdraft_route(struct call *c)
     return ST_OK;
 }
 
-void cmdraft_refused(struct buf *out, const struct replica_change *x, enum replica_outcome outcome)
+static void refused_reply(struct reply *r, const struct replica_change *x,
+                          enum replica_outcome outcome)
+{
+    if (outcome == REPLICA_UNKNOWN) {
+        reply_error(r, "UNKNOWN no answer in time: whether the change came about is not known");
+    } else if (x->kind == REPLICA_SNAPSHOT) {
+        reply_error(r, "TRYAGAIN the database was not written out in time");
+    } else if (x->why == RAFT_NOT_LEADER) {
+        reply_error(r, "NOTLEADER node %" PRIu64 " leads, nothing was changed", x->leader);
+    } else if (x->why == RAFT_BAD_CHANGE) {
+        reply_error(r, "ERR node %" PRIu64 " is not, or is already, such a member", x->node);
+    } else if (x->why == RAFT_CHANGING || x->why == RAFT_BUSY) {
+        reply_error(r, "TRYAGAIN another change or transfer is under way, nothing was changed");
+    } else {
+        reply_error(r, "TRYAGAIN it did not come about in time, nothing was changed");
+    }
+}
+
+void cmdraft_changed(struct buf *out, int protocol, const struct replica_change *x,
+                     enum replica_outcome outcome)
 {
     struct reply r;
-    reply_init(&r, out, 2, 512);
-    if (outcome == REPLICA_UNKNOWN) {
-        reply_error(&r, "UNKNOWN no answer in time: whether the change came about is not known");
-    } else if (x->why == RAFT_NOT_LEADER) {
-        reply_error(&r, "NOTLEADER node %" PRIu64 " leads, nothing was changed", x->leader);
-    } else if (x->why == RAFT_BAD_CHANGE) {
-        reply_error(&r, "ERR node %" PRIu64 " is not, or is already, such a member", x->node);
-    } else if (x->why == RAFT_CHANGING || x->why == RAFT_BUSY) {
-        reply_error(&r, "TRYAGAIN another change or transfer is under way, nothing was changed");
+    reply_init(&r, out, protocol, 512);
+    if (outcome != REPLICA_DONE) {
+        refused_reply(&r, x, outcome);
+    } else if (x->kind == REPLICA_SNAPSHOT) {
+        reply_map(&r, 2);
+        reply_text(&r, "index");
+        reply_integer(&r, (int64_t)x->place.index);
+        reply_text(&r, "term");
+        reply_integer(&r, (int64_t)x->place.term);
     } else {
-        reply_error(&r, "TRYAGAIN it did not come about in time, nothing was changed");
+        reply_simple(&r, "OK");
+    }
+    if (r.st != ST_OK) {
+        buf_clear(out);
     }
 }

@@ -19,7 +19,8 @@ enum status cmdraft_route(struct call *c);
 /* The word for one of enum raft_state. */
 const char *cmdraft_state(unsigned state);
 
-/* What became of a change that was not done. */
-void cmdraft_refused(struct buf *out, const struct replica_change *x, enum replica_outcome outcome);
+/* What became of a change. */
+void cmdraft_changed(struct buf *out, int protocol, const struct replica_change *x,
+                     enum replica_outcome outcome);
 
 #endif

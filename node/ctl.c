@@ -360,6 +360,53 @@ static int change(struct ctl *c, const char *word, const char *node, const char 
     return code;
 }
 
+static int transfer(struct ctl *c)
+{
+    int code = ask_well(c, (const char *[]){"RAFT", "TRANSFER"}, 2);
+    if (code == EXIT_OK) {
+        nodelog_say(c->env, false, "another node leads");
+    }
+    return code;
+}
+
+/* One node; what it cannot do in its time it is asked for again: what it has written out stays. */
+static int snapshot_one(struct ctl *c, const char *where)
+{
+    uint64_t index = 0, term = 0;
+    for (;;) {
+        bool sent;
+        enum status st = ask_one(c, where, (const char *[]){"RAFT", "SNAPSHOT"}, 2, &sent);
+        if (st == ST_OK && !reply_is_error(c) && map_number(c, 0, "index", &index) &&
+            map_number(c, 0, "term", &term)) {
+            nodelog_say(c->env, false, "%s: snapshot at index %" PRIu64 "  term %" PRIu64, where,
+                        index, term);
+            return EXIT_OK;
+        }
+        bool again = st == ST_OK ? reply_begins(c, "TRYAGAIN") : st != ST_INVAL;
+        if (!again || now(c) + AGAIN_MS * MS >= c->deadline) {
+            struct slice text = st == ST_OK ? respclient_text(&c->client, 0) : slice_text(c->error);
+            nodelog_say(c->env, true, "tinykv: ctl: %s: %.*s", where,
+                        (int)(text.size < 300 ? text.size : 300), text.data);
+            return st == ST_INVAL ? EXIT_USAGE : EXIT_WRONG;
+        }
+        rest(c, AGAIN_MS);
+    }
+}
+
+/* Each of the addressed nodes, for each has a log of its own; the time is for each. */
+static int snapshot(struct ctl *c)
+{
+    char where[ADDR_TEXT_MAX];
+    int worst = EXIT_OK;
+    for (const char *at = c->connect; at != NULL;) {
+        at = address_next(at, where);
+        c->deadline = now(c) + c->timeout_ms * MS;
+        int code = snapshot_one(c, where);
+        worst = code > worst ? code : worst;
+    }
+    return worst;
+}
+
 /* ---- the command line ---- */
 
 static const char help[] =
@@ -372,7 +419,9 @@ static const char help[] =
     "                            when it has caught up\n"
     "  promote NODE              a learner gets its vote\n"
     "  remove NODE\n"
-    "  transfer NODE             it is to lead\n"
+    "  transfer [NODE]           it is to lead; without one, whoever is furthest\n"
+    "  snapshot                  each of the addressed nodes writes its database out, so that its\n"
+    "                            log need not keep what is in it\n"
     "\n"
     "  --connect ADDR:PORT,...   nodes to ask, at their address for clients (127.0.0.1:6379)\n"
     "  --timeout MS              (10000)\n"
@@ -429,6 +478,12 @@ static int dispatch(struct ctl *c, const char *const *words, int count)
     }
     if (strcmp(word, "remove") == 0 && numbered) {
         return change(c, "REMOVE", words[1], "is no member any more");
+    }
+    if (strcmp(word, "snapshot") == 0 && count == 1) {
+        return snapshot(c);
+    }
+    if (strcmp(word, "transfer") == 0 && count == 1) {
+        return transfer(c);
     }
     if (strcmp(word, "transfer") == 0 && numbered) {
         return change(c, "TRANSFER", words[1], "leads");

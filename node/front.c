@@ -17,6 +17,8 @@
 #define KEEP_BYTES (64u * 1024u) /* a larger reply buffer is given back */
 #define MS         1000000ull
 
+#define CARRIED_OUT "-UNKNOWN out of memory for the reply: it was carried out\r\n"
+
 struct flight {
     struct replica_request request;
     struct list link; /* in the core's `landed`, or in front.idle */
@@ -162,6 +164,7 @@ static void read_execute(struct flight *x)
     reply_init(&reply, &q->reply, x->job->protocol, x->job->reply_max);
     struct statemachine *sm = replica_machine(x->front->replica);
     enum status st = read_run(x, sm, &reply);
+    q->index = sm->applied.place.index;
     env_note(sm->env, &(struct env_note){.kind = NOTE_LOOKED,
                                          .a = x->job->session->id,
                                          .b = x->job->number,
@@ -209,7 +212,7 @@ static void reply_settle(struct flight *x)
     if (st == ST_OK) {
         j->out.bytes = buf_slice(&j->reply);
     } else {
-        job_reply_const(j, "-UNKNOWN out of memory for the reply: it was carried out\r\n");
+        job_reply_const(j, CARRIED_OUT);
     }
 }
 
@@ -217,15 +220,12 @@ static void reply_settle(struct flight *x)
 static void change_settle(struct flight *x)
 {
     struct job *j = x->job;
-    if (x->request.outcome == REPLICA_DONE) {
-        job_reply_const(j, "+OK\r\n");
-        return;
-    }
+    bool done = x->request.outcome == REPLICA_DONE;
     buf_clear(&j->reply);
-    cmdraft_refused(&j->reply, x->request.change, x->request.outcome);
+    cmdraft_changed(&j->reply, j->protocol, x->request.change, x->request.outcome);
     j->out.bytes = buf_slice(&j->reply);
     if (j->out.bytes.size == 0) {
-        job_reply_const(j, outcome_text(x));
+        job_reply_const(j, done ? CARRIED_OUT : outcome_text(x));
     }
 }
 
@@ -245,6 +245,7 @@ static void flight_land(struct front *f, struct flight *x)
     } else {
         reply_settle(x);
     }
+    j->index = x->request.index;
     j->settled = true;
     CK(s->flying > 0 && f->flying > 0);
     s->flying--;
@@ -326,6 +327,7 @@ static bool job_launch(struct front *f, struct job *j, bool by_log, bool first)
     }
     x->request.done = on_done;
     x->request.outcome = REPLICA_NOT_DONE;
+    x->request.index = 0;
     list_insert(&f->submit, &x->request.link);
     env_note(f->core->env, &(struct env_note){.kind = NOTE_SUBMITTED,
                                               .a = j->session->id,

@@ -80,6 +80,7 @@ struct job {
     enum job_sync sync_wish; /* what the request itself says */
     uint64_t deadline;       /* mono; what is not begun by then is not done */
     uint64_t pb_id;          /* of a request of protobuf */
+    uint64_t index;          /* of the log: of the write, or of the state that was read; 0: none */
     struct job_shape shape;
     struct job_shape *shapes; /* of the requests of a transaction, in the same block */
     struct list transaction;  /* EXEC: its queued requests, struct job_queued; or it brought them */

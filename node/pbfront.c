@@ -264,9 +264,14 @@ static void words_raft(struct words *w, const struct pbmsg_request *r)
     case PBMSG_MEMBERS:
         add_word(w, "MEMBERS");
         break;
+    case PBMSG_SNAPSHOT:
+        add_word(w, "SNAPSHOT");
+        break;
     case PBMSG_TRANSFER:
         add_word(w, "TRANSFER");
-        add_node(w, r->transfer.node);
+        if (r->transfer.node != 0) {
+            add_node(w, r->transfer.node);
+        }
         break;
     default:
         CK(r->op == PBMSG_REMOVE_MEMBER);
@@ -313,6 +318,7 @@ static void words_request(struct words *w, const struct pbmsg_request *r)
     case PBMSG_STATUS:
     case PBMSG_MEMBERS:
     case PBMSG_TRANSFER:
+    case PBMSG_SNAPSHOT:
     case PBMSG_REMOVE_MEMBER:
         words_raft(w, r);
         return;

@@ -241,9 +241,15 @@ static enum status tell_result(const struct pbfront_telling *t, const struct job
     case PBMSG_TRANSFER:
         r->transfer.leader = j->change.node;
         return ST_OK;
+    case PBMSG_SNAPSHOT:
+        r->snapshot.index = j->change.place.index;
+        r->snapshot.term = j->change.place.term;
+        return ST_OK;
+    case PBMSG_REMOVE_MEMBER:
+        r->remove_member.index = j->change.place.index;
+        return ST_OK;
     case PBMSG_RENEW_SESSION:
     case PBMSG_CLOSE_SESSION:
-    case PBMSG_REMOVE_MEMBER:
         return ST_OK;
     default:
         tell_single(t, j->shape, r);
@@ -266,7 +272,10 @@ static enum status tell(struct pbfront_telling *t, const struct job *j, struct b
     if (pbfront_answer_node(t, 0)->type == RESPVAL_ERROR) {
         r.message = pbfront_answer_text(t, 0);
         r.code = code_of(r.message);
+        r.has_leader = r.code == PBMSG_CODE_NOT_LEADER && j->change.leader != 0;
+        r.leader.node = r.has_leader ? j->change.leader : 0;
     } else {
+        r.index = j->index;
         st = tell_result(t, j, &r);
     }
     return st == ST_OK ? frame_append_client(out, &pbmsg_response_table, &r) : st;

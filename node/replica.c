@@ -270,6 +270,7 @@ enum status replica_open(struct env *env, const struct replica_options *o, struc
     list_init(&r->waiting);
     list_init(&r->asking);
     list_init(&r->changes);
+    list_init(&r->snap.asked);
     env_mutex_init(env, &r->mutex);
     env_cond_init(env, &r->work);
     env_cond_init(env, &r->disk);
@@ -395,6 +396,15 @@ static void mail_take(struct replica *r, struct news *n)
     }
 }
 
+/* Where a request waits first. */
+static struct list *request_list(struct replica *r, const struct replica_request *q)
+{
+    if (q->change != NULL) {
+        return q->change->kind == REPLICA_SNAPSHOT ? &r->snap.asked : &r->changes;
+    }
+    return q->reads ? &r->asking : &r->waiting;
+}
+
 /* Waits until there is something to do, unless there is anyway, and takes it. */
 static void news_take(struct replica *r, bool wait, struct news *n)
 {
@@ -411,7 +421,7 @@ static void news_take(struct replica *r, bool wait, struct news *n)
         struct list *l = r->submitted.next;
         const struct replica_request *q = LIST_ENTRY(l, struct replica_request, link);
         list_remove(l);
-        list_insert(q->change != NULL ? &r->changes : q->reads ? &r->asking : &r->waiting, l);
+        list_insert(request_list(r, q), l);
     }
     n->durable = replica_install_durable(r);
     r->snap.news = replica_snap_news(r);

@@ -45,20 +45,24 @@ enum replica_outcome {
     REPLICA_UNKNOWN,
 };
 
-/* A change of the group. Only the leader's replica can; others say NOT_DONE and why. */
+/* A change of the group. Only the leader's replica can; others say NOT_DONE and why. And a
+ * snapshot, which is each replica's own matter. */
 enum replica_change_kind {
     REPLICA_ADD = 1, /* a learner: `node` with `incarnation` */
     REPLICA_PROMOTE, /* a learner gets a vote */
     REPLICA_REMOVE,
-    REPLICA_TRANSFER, /* `node` is to lead */
+    REPLICA_TRANSFER, /* `node` is to lead; 0: whoever is furthest, and `node` says who that was */
+    REPLICA_SNAPSHOT, /* the database is written out, so that the log need not keep what is applied
+                         now: `place` */
 };
 
 struct replica_change {
     enum replica_change_kind kind;
     uint64_t node;
     uint64_t incarnation;
-    enum raft_outcome why; /* out, with NOT_DONE */
-    uint64_t leader;       /* out: as far as is known; 0: none */
+    enum raft_outcome why;   /* out, with NOT_DONE */
+    uint64_t leader;         /* out: as far as is known; 0: none */
+    struct raft_place place; /* out, with DONE: of the configuration; of the snapshot */
 };
 
 struct replica_command {
@@ -76,6 +80,7 @@ struct replica_request {
     uint64_t deadline;             /* mono; from then on it is done() with what is known */
     void (*done)(struct replica_request *q);
     enum replica_outcome outcome;
+    uint64_t index; /* out, with DONE: of the entry that is the write, or its repetition */
     /* a write */
     struct envelope_request head;
     const struct replica_command *commands; /* head.commands of them */

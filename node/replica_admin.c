@@ -74,11 +74,39 @@ static bool config_make(const struct replica *r, const struct replica_change *x,
     }
 }
 
-static void change_ask(struct replica *r, const struct replica_change *x)
+/* Of the others that vote, the one that has most of the log; 0: there is none. */
+static uint64_t furthest(const struct replica *r, const struct raft_view *v)
+{
+    struct raft_peer_view p;
+    uint64_t node = 0;
+    uint64_t match = 0;
+    for (uint32_t i = 0; i < v->members; i++) {
+        raft_peer_view(r->core, i, &p);
+        bool votes = (p.roles & RAFT_IN) != 0 && p.id != v->self;
+        if (votes && (node == 0 || p.match > match)) {
+            node = p.id;
+            match = p.match;
+        }
+    }
+    return node;
+}
+
+/* Nobody was named: the choice is the leader's. */
+static void heir_choose(const struct replica *r, struct replica_change *x)
+{
+    struct raft_view v;
+    raft_view(r->core, &v);
+    if (x->node == 0 && v.state == RAFT_LEADER) {
+        x->node = furthest(r, &v);
+    }
+}
+
+static void change_ask(struct replica *r, struct replica_change *x)
 {
     struct raft_config config;
     struct raft_event e = {.type = RAFT_EV_CONFIGURE, .context = r->change.context};
     if (x->kind == REPLICA_TRANSFER) {
+        heir_choose(r, x);
         e.type = RAFT_EV_TRANSFER;
         e.node = x->node;
     } else if (config_make(r, x, &config)) {
@@ -133,6 +161,7 @@ void replica_admin_applied(struct replica *r, struct raft_place place)
         return;
     }
     if (place.index >= c->place.index) {
+        first_change(r)->change->place = c->place;
         bool there = raft_term_at(r->core, c->place.index) == c->place.term;
         change_done(r, there ? REPLICA_DONE : REPLICA_NOT_DONE, there ? RAFT_TAKEN : RAFT_LOST);
     } else if (place.term > c->place.term) {

@@ -471,7 +471,7 @@ uint64_t replica_ask_deadline(struct replica *r)
         const struct replica_reads *b = &r->reads[i];
         at = b->context != 0 ? earlier(at, earlier(b->again_at, b->overdue_at)) : at;
     }
-    at = earlier(at, replica_admin_deadline(r));
+    at = earlier(at, earlier(replica_admin_deadline(r), replica_snap_deadline(r)));
     bool waits = !list_empty(&r->waiting) || !list_empty(&r->asking);
     return waits ? earlier(at, r->now + retry_after(r)) : at;
 }
@@ -489,7 +489,12 @@ static struct buf *on_reply(void *arg, const struct envelope *e, uint32_t reques
         return NULL; /* it was answered: unknown, or by a copy */
     }
     p->executed = r->sm.applied.place.index + 1;
-    return p->index[request] != NULL ? &p->index[request]->reply : NULL;
+    struct replica_request *q = p->index[request];
+    if (q == NULL) {
+        return NULL;
+    }
+    q->index = p->executed;
+    return &q->reply;
 }
 
 struct statemachine_sink replica_ask_sink(struct replica *r)
@@ -541,6 +546,7 @@ void replica_ask_end(struct replica *r)
         requests_done(&r->reads[i].requests, REPLICA_NOT_DONE);
     }
     replica_admin_end(r);
+    replica_snap_end(r);
     requests_done(&r->waiting, REPLICA_NOT_DONE);
     requests_done(&r->asking, REPLICA_NOT_DONE);
 }

@@ -136,6 +136,7 @@ struct replica_snap {
     uint32_t refused_count; /* members whose wish for a snapshot was not granted */
     struct replica_refused refused[RAFT_MEMBERS_MAX];
     struct raft_place covered; /* by the last snapshot that was installed */
+    struct list asked;         /* requests: snapshots of this node, for their own sake */
     bool news;                 /* the snapshotter has some, as this turn found it */
     bool switching;            /* the database and the state machine are the snapshotter's */
     /* under the replica's mutex */
@@ -283,8 +284,10 @@ void replica_snap_stop(struct replica *r);
 void replica_snap_applied(struct replica *r, uint64_t bytes);
 /* What the core saw in a step. */
 void replica_snap_seen(struct replica *r, uint64_t seen);
-/* Takes marks, has the database flushed, tells the core. */
+/* Takes marks, has the database flushed, tells the core, and those who asked. */
 void replica_snap_turn(struct replica *r);
+uint64_t replica_snap_deadline(struct replica *r);
+void replica_snap_end(struct replica *r);
 /* The mutex is held. */
 bool replica_snap_news(const struct replica *r);
 /* The next mark goes with this write: the snapshot is filled in, and its configuration's bytes. */

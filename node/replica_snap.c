@@ -14,7 +14,8 @@
 #include "node/snapstage.h"
 
 #define TRY_AGAIN_NS  (500 * REPLICA_MS)
-#define SEGMENTS_MANY 16 /* files of the log at a start */
+#define NEXT_MARK_NS  REPLICA_MS /* while somebody waits for one */
+#define SEGMENTS_MANY 16         /* files of the log at a start */
 
 /* What is applied already counts in entries; of bytes only the files tell. */
 void replica_snap_open(struct replica *r, const struct replica_mark *last, uint64_t segments)
@@ -63,12 +64,18 @@ static bool is_much(const struct replica *r, uint64_t since, uint64_t parts)
            s->bytes >= r->o.log_bytes / parts;
 }
 
+/* The latest mark that the database holds, whether the log says so yet or not. */
+static const struct replica_mark *mark_held(const struct replica_snap *s)
+{
+    return s->state == SNAP_READY ? &s->next : &s->last;
+}
+
 /* At half of what may be there: then the database has time to flush by itself. */
 static void mark_take(struct replica *r)
 {
     struct replica_snap *s = &r->snap;
     uint64_t applied = r->sm.committed.place.index;
-    bool fresh = applied > s->last.place.index && r->sm.applied.place.index == applied;
+    bool fresh = applied > mark_held(s)->place.index && r->sm.applied.place.index == applied;
     if (!fresh || (!s->wanted && !is_much(r, s->last.place.index, 2))) {
         return;
     }
@@ -121,6 +128,62 @@ static void mark_wait(struct replica *r)
     }
 }
 
+/* ---- those who asked for one ---- */
+
+static struct replica_request *asked_first(struct replica *r)
+{
+    return LIST_ENTRY(r->snap.asked.next, struct replica_request, link);
+}
+
+static void asked_done(struct replica *r, enum replica_outcome outcome)
+{
+    struct replica_request *q = asked_first(r);
+    list_remove(&q->link);
+    q->change->why = outcome == REPLICA_DONE ? RAFT_TAKEN : RAFT_LOST;
+    q->outcome = outcome;
+    q->done(q);
+}
+
+/* Each wants what is applied when it is first looked at; they come in order. */
+static void asked_turn(struct replica *r)
+{
+    struct replica_snap *s = &r->snap;
+    for (struct list *l = s->asked.next; l != &s->asked; l = l->next) {
+        struct replica_change *x = LIST_ENTRY(l, struct replica_request, link)->change;
+        x->place = x->place.index == 0 ? r->sm.committed.place : x->place;
+    }
+    while (!list_empty(&s->asked)) {
+        struct replica_request *q = asked_first(r);
+        const struct raft_place *held = &mark_held(s)->place;
+        if (held->index >= q->change->place.index && held->index > 0) {
+            q->change->place = *held;
+            asked_done(r, REPLICA_DONE);
+        } else if (q->deadline <= r->now) {
+            asked_done(r, REPLICA_NOT_DONE);
+        } else {
+            s->wanted = true;
+            return;
+        }
+    }
+}
+
+uint64_t replica_snap_deadline(struct replica *r)
+{
+    if (list_empty(&r->snap.asked)) {
+        return ENV_NEVER;
+    }
+    uint64_t at = asked_first(r)->deadline;
+    uint64_t again = r->snap.state == SNAP_WAITS ? r->snap.retry_at : r->now + NEXT_MARK_NS;
+    return again > r->now && again < at ? again : at;
+}
+
+void replica_snap_end(struct replica *r)
+{
+    while (!list_empty(&r->snap.asked)) {
+        asked_done(r, REPLICA_NOT_DONE);
+    }
+}
+
 /* ---- the replica thread ---- */
 
 static void flush_news(struct replica *r)
@@ -151,11 +214,15 @@ void replica_snap_turn(struct replica *r)
     if (r->snap.switching) {
         return;
     }
-    if (r->snap.state == SNAP_IDLE) {
+    asked_turn(r);
+    /* A mark that waits for a write to go with may grow, when somebody asks. */
+    bool more = r->snap.state == SNAP_READY && !list_empty(&r->snap.asked);
+    if (r->snap.state == SNAP_IDLE || more) {
         mark_take(r);
     }
     if (r->snap.state == SNAP_WAITS) {
         mark_wait(r);
+        asked_turn(r);
     }
 }
 

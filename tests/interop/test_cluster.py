@@ -157,6 +157,12 @@ def members_change(tap, group):
     moved = group.ctl("transfer", str(heir))
     tap.check("ctl transfer hands leadership on", moved.returncode == 0 and
               group.leader() == heir, moved.stdout + moved.stderr)
+    moved = group.ctl("transfer")
+    tap.check("ctl transfer, to whoever is furthest", moved.returncode == 0 and
+              group.leader() != heir, moved.stdout + moved.stderr)
+    taken = group.ctl("snapshot")
+    tap.check("ctl snapshot: each node says how far its own goes", taken.returncode == 0 and
+              taken.stdout.count("snapshot at index") == 3, taken.stdout + taken.stderr)
     port = free_ports(1)[0]
     new = Server(os.path.join(group.dir, "4"))
     os.mkdir(new.dir)
@@ -190,6 +196,8 @@ def ctl_says_what_is_wrong(tap):
         (["--bogus", "members"], 2, "'--bogus'"),
         (["--connect", "nowhere", "members"], 2, "nowhere"),
         (["--connect", "127.0.0.1:1", "--timeout", "300", "members"], 1, "refused"),
+        (["--connect", "127.0.0.1:1", "--timeout", "300", "snapshot"], 1, "refused"),
+        (["snapshot", "now"], 2, "'snapshot'"),
     ]:
         r = subprocess.run([PROGRAM, "ctl", *words], capture_output=True, text=True, timeout=30)
         tap.check(f"ctl {' '.join(words)} exits with {code}",

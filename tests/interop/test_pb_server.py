@@ -211,6 +211,18 @@ def sessions(tap, pb, server):
               and r.status.applied_index > 0, r)
     r = link.call(members=pb.Members())
     tap.check('members', [(m.node, m.roles) for m in r.members.members] == [(1, 1)], r)
+    first = link.call(put=pb.Put(key=b'i', value=b'1'))
+    read = link.call(get=pb.Get(key=b'i'))
+    second = link.call(put=pb.Put(key=b'i', value=b'2'))
+    tap.check('responses tell their index', 0 < first.index <= read.index < second.index,
+              (first, read, second))
+    r = link.call(snapshot=pb.Snapshot())
+    tap.check('a snapshot', r.code == pb.CODE_OK and r.snapshot.index >= second.index
+              and r.snapshot.term > 0, r)
+    r = link.call(transfer=pb.Transfer())
+    tap.check('nobody else can lead', r.code == pb.CODE_NOT_FOUND, r)
+    r = link.call(remove_member=pb.RemoveMember(node=9))
+    tap.check('nobody of that name', r.code == pb.CODE_NOT_FOUND, r)
 
 
 def main():

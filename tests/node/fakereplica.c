@@ -73,6 +73,8 @@ uint32_t fakereplica_end(struct replica *r, uint32_t count, enum replica_outcome
         if (!q->reads && q->change == NULL && outcome == REPLICA_DONE) {
             execute(r, q);
             keep(r);
+            q->index = ++r->index;
+            r->sm.applied.place.index = r->index;
         }
         q->done(q);
         ended++;

@@ -302,6 +302,22 @@ static void change(struct client *c, enum replica_change_kind kind, uint64_t nod
     c->node->g->changes[outcome]++;
 }
 
+/* Any node does this for itself; what it says it has is no less than it had. */
+static void snapshot(struct client *c)
+{
+    struct replica_status s;
+    struct replica_change x = {.kind = REPLICA_SNAPSHOT};
+    replica_status(c->node->replica, &s);
+    c->q.change = &x;
+    enum replica_outcome outcome = ask(c, SECOND);
+    c->q.change = NULL;
+    if (outcome == REPLICA_UNKNOWN ||
+        (outcome == REPLICA_DONE && x.place.index < s.applied.place.index)) {
+        wrong(c->node->g, "a snapshot of less than was there");
+    }
+    c->node->g->snapshots += outcome == REPLICA_DONE;
+}
+
 static const struct raft_peer_view *member_of(const struct replica_members *m, uint64_t node)
 {
     for (uint32_t i = 0; i < m->count; i++) {
@@ -339,6 +355,9 @@ static void operator_main(void *arg)
         replica_members(c->node->replica, &m);
         uint64_t node = 1 + prng_below(&c->prng, g->plan.nodes);
         const struct raft_peer_view *p = member_of(&m, node);
+        if (prng_below(&c->prng, 8) == 0) {
+            snapshot(c);
+        }
         if (!m.leads) {
             continue;
         }
@@ -349,7 +368,9 @@ static void operator_main(void *arg)
         } else if (p->roles == RAFT_LEARNER) {
             change(c, REPLICA_PROMOTE, node);
         } else {
-            change(c, prng_below(&c->prng, 2) == 0 ? REPLICA_REMOVE : REPLICA_TRANSFER, node);
+            bool removes = prng_below(&c->prng, 2) == 0;
+            bool named = prng_below(&c->prng, 2) == 0;
+            change(c, removes ? REPLICA_REMOVE : REPLICA_TRANSFER, removes || named ? node : 0);
         }
     }
 }

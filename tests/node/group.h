@@ -94,6 +94,7 @@ struct group {
     bool calm;                             /* no more misfortune */
     bool whole;                            /* a leader saw that all nodes vote */
     uint64_t changes[REPLICA_UNKNOWN + 1]; /* asked for, by outcome */
+    uint64_t snapshots;                    /* taken when asked for */
     bool ending;                           /* clients stop, then nodes */
     struct group_write writes[GROUP_WRITES_MAX];
     uint32_t write_count;

@@ -2,6 +2,7 @@
 #include "node/front.h"
 
 #include "env/env_posix.h"
+#include "net/pbdec.h"
 #include "net/pbenc.h"
 #include "node/core.h"
 #include "node/pbfront.h"
@@ -297,6 +298,19 @@ static void front__changes_go_to_the_core_one_by_one(void)
     EXPECT(fakereplica_end(&g.replica, 1, REPLICA_NOT_DONE) == 1);
     settle(&g);
     REPLIES(&g, "+OK\r\n", "+OK\r\n", "-NOTLEADER node 9 leads", "$1\r\n1\r\n");
+    JOBS(&g, "0 raft snapshot", "0 raft snapshot", "0 raft transfer");
+    q = LIST_ENTRY(g.replica.requests.next, struct replica_request, link);
+    EXPECT(q->change->kind == REPLICA_SNAPSHOT);
+    q->change->place = (struct raft_place){70, 6};
+    EXPECT(fakereplica_end(&g.replica, 1, REPLICA_DONE) == 1);
+    turn(&g);
+    EXPECT(fakereplica_end(&g.replica, 1, REPLICA_NOT_DONE) == 1);
+    turn(&g);
+    q = LIST_ENTRY(g.replica.requests.next, struct replica_request, link);
+    EXPECT(q->change->kind == REPLICA_TRANSFER && q->change->node == 0);
+    settle(&g);
+    REPLIES(&g, "*4\r\n$5\r\nindex\r\n:70\r\n$4\r\nterm\r\n:6\r\n",
+            "-TRYAGAIN the database was not written out", "+OK\r\n");
     JOBS(&g, "0 raft promote x", "0 raft promote", "0 raft transfer 0", "0 raft nonsense",
          "0 multi", "0 raft remove 2", "0 exec", "0 raft address 4 nowhere",
          "0 raft address 4 127.0.0.1:7", "0 raft members");
@@ -388,12 +402,70 @@ static void front__refused_memory_is_answered(void)
     EXPECT(reached > 15);
 }
 
-/* A job of protobuf: a batch that brought its queue, in a session, with a deadline of its own. */
-static void front__a_request_brings_its_head_along(void)
-{
+/* ---- jobs of protobuf ---- */
+
+struct pbrig {
     struct rig g;
     struct pbfront pb;
+    struct pbarena arena;
+    struct pbmsg_response r; /* the last one */
+};
+
+static void pbrig_init(struct pbrig *p)
+{
+    rig_init(&p->g);
+    pbfront_init(&p->pb, &p->g.te.env.mem);
+    pbarena_init(&p->arena, &p->g.posix->mem, 1u << 20, 0);
+}
+
+static void pbrig_release(struct pbrig *p)
+{
+    pbarena_release(&p->arena);
+    pbfront_release(&p->pb);
+    rig_release(&p->g);
+}
+
+/* Hands a request in, of session 0. */
+static struct job *pb_add(struct pbrig *p, const struct pbmsg_request *r, uint64_t now)
+{
     struct buf message;
+    struct job *j;
+    buf_init(&message, &p->g.posix->mem);
+    EXPECT(pbenc_append(&pbmsg_request_table, r, &message) == ST_OK);
+    EXPECT(pbfront_job(&p->pb, buf_slice(&message), now, &j) == ST_OK);
+    buf_release(&message);
+    j->session = p->g.sessions[0];
+    list_insert(&p->g.jobs, &j->link);
+    return j;
+}
+
+/* Its response, when nothing else was handed back; it points into the job. */
+static void pb_answer(struct pbrig *p, struct job *j)
+{
+    struct frame_reader reader;
+    struct pbdec_error error;
+    struct slice message;
+    EXPECT(p->g.done.next == &j->link && p->g.done.prev == &j->link);
+    EXPECT(pbfront_answer(&p->pb, j) == ST_OK);
+    frame_init(&reader, FRAME_CLIENT, 1u << 30, false);
+    EXPECT(buf_slice(&j->reply).data == j->out.bytes.data);
+    EXPECT(frame_parse(&reader, j->reply.data, j->reply.size, &message) == ST_OK);
+    pbarena_reset(&p->arena);
+    EXPECT(pbdec_read(&pbmsg_response_table, message, &p->arena, &p->r, &error) == ST_OK);
+}
+
+static void pb_ask(struct pbrig *p, const struct pbmsg_request *r)
+{
+    done_drop(&p->g);
+    struct job *j = pb_add(p, r, 0);
+    settle(&p->g);
+    pb_answer(p, j);
+}
+
+/* A batch that brought its queue, in a session, with a deadline of its own. */
+static void front__a_request_brings_its_head_along(void)
+{
+    struct pbrig p;
     struct pbmsg_op ops[] = {{.op = PBMSG_INCR, .incr = {.key = slice_text("n"), .delta = 3}},
                              {.op = PBMSG_GET, .get.key = slice_text("n")}};
     struct pbmsg_request r = {.id = 1,
@@ -403,31 +475,79 @@ static void front__a_request_brings_its_head_along(void)
                               .timeout_ms = 70,
                               .op = PBMSG_BATCH,
                               .batch.ops = {ops, 2}};
-    rig_init(&g);
-    pbfront_init(&pb, &g.te.env.mem);
-    buf_init(&message, &g.posix->mem);
-    EXPECT(pbenc_append(&pbmsg_request_table, &r, &message) == ST_OK);
-    struct job *j;
-    uint64_t now = env_clock_mono(g.posix) + 1000000000; /* time enough for a busy machine */
-    EXPECT(pbfront_job(&pb, buf_slice(&message), now, &j) == ST_OK);
-    j->session = g.sessions[0];
-    list_insert(&g.jobs, &j->link);
-    turn(&g);
-    EXPECT(!list_empty(&g.replica.requests));
+    pbrig_init(&p);
+    uint64_t now = env_clock_mono(p.g.posix) + 1000000000; /* time enough for a busy machine */
+    struct job *j = pb_add(&p, &r, now);
+    turn(&p.g);
+    EXPECT(!list_empty(&p.g.replica.requests));
     const struct replica_request *q =
-        LIST_ENTRY(g.replica.requests.next, struct replica_request, link);
+        LIST_ENTRY(p.g.replica.requests.next, struct replica_request, link);
     EXPECT(!q->reads && q->head.transaction && q->head.commands == 2);
     EXPECT(q->head.session == 8 && q->head.sequence == 5 && q->head.answered == 4);
     EXPECT(q->deadline == now + 70000000);
-    settle(&g);
-    EXPECT(g.done.next == &j->link && pbfront_answer(&pb, j) == ST_OK);
-    buf_release(&message);
-    pbfront_release(&pb);
-    rig_release(&g);
+    settle(&p.g);
+    pb_answer(&p, j);
+    EXPECT(p.r.batch.results.count == 2);
+    pbrig_release(&p);
+}
+
+/* Of a write its entry's, of a read that of the state that it saw. */
+static void front__responses_tell_their_index(void)
+{
+    struct pbrig p;
+    pbrig_init(&p);
+    p.g.replica.index = 40;
+    struct pbmsg_request write = {.id = 1, .op = PBMSG_PUT, .put.key = slice_text("k")};
+    pb_ask(&p, &write);
+    EXPECT(p.r.code == PBMSG_CODE_OK && p.r.index == 41);
+    pb_ask(&p, &write);
+    EXPECT(p.r.index == 42);
+    pb_ask(&p, &(struct pbmsg_request){.id = 2, .op = PBMSG_GET, .get.key = slice_text("k")});
+    EXPECT(p.r.get.found && p.r.index == 42);
+    pb_ask(&p, &(struct pbmsg_request){.id = 3, .op = PBMSG_PING});
+    EXPECT(p.r.code == PBMSG_CODE_OK && p.r.index == 0);
+    pbrig_release(&p);
+}
+
+static void front__changes_are_answered_with_what_came_of_them(void)
+{
+    struct pbrig p;
+    pbrig_init(&p);
+    struct job *j = pb_add(&p, &(struct pbmsg_request){.id = 1, .op = PBMSG_SNAPSHOT}, 0);
+    turn(&p.g);
+    struct replica_request *q = LIST_ENTRY(p.g.replica.requests.next, struct replica_request, link);
+    EXPECT(q->change != NULL && q->change->kind == REPLICA_SNAPSHOT);
+    q->change->place = (struct raft_place){70, 6};
+    settle(&p.g);
+    pb_answer(&p, j);
+    EXPECT(p.r.code == PBMSG_CODE_OK && p.r.snapshot.index == 70 && p.r.snapshot.term == 6);
+    done_drop(&p.g);
+    j = pb_add(&p, &(struct pbmsg_request){.id = 2, .op = PBMSG_TRANSFER}, 0);
+    turn(&p.g);
+    q = LIST_ENTRY(p.g.replica.requests.next, struct replica_request, link);
+    EXPECT(q->change->kind == REPLICA_TRANSFER && q->change->node == 0);
+    q->change->node = 3;
+    settle(&p.g);
+    pb_answer(&p, j);
+    EXPECT(p.r.code == PBMSG_CODE_OK && p.r.transfer.leader == 3);
+    done_drop(&p.g);
+    struct pbmsg_request remove = {.id = 3, .op = PBMSG_REMOVE_MEMBER, .remove_member.node = 4};
+    j = pb_add(&p, &remove, 0);
+    turn(&p.g);
+    q = LIST_ENTRY(p.g.replica.requests.next, struct replica_request, link);
+    q->change->why = RAFT_NOT_LEADER;
+    q->change->leader = 9;
+    EXPECT(fakereplica_end(&p.g.replica, 1, REPLICA_NOT_DONE) == 1);
+    turn(&p.g);
+    pb_answer(&p, j);
+    EXPECT(p.r.code == PBMSG_CODE_NOT_LEADER && p.r.has_leader && p.r.leader.node == 9);
+    pbrig_release(&p);
 }
 
 TAP_MAIN({
     RUN(front__a_request_brings_its_head_along);
+    RUN(front__responses_tell_their_index);
+    RUN(front__changes_are_answered_with_what_came_of_them);
     RUN(front__a_pipeline_is_a_run_by_the_log);
     RUN(front__reads_ask_and_are_executed_here);
     RUN(front__what_the_log_cannot_do_parts_a_pipeline);

@@ -87,6 +87,7 @@ static void group__members_come_and_go(void)
 {
     uint64_t sum[GROUP_FATES];
     uint64_t done = 0;
+    uint64_t snapshots = 0;
     for (uint64_t seed = 0; seed < 8 + more; seed++) {
         EXPECT(all_fine((struct group_plan){.nodes = seed % 2 == 0 ? 3 : 5,
                                             .clients = 1,
@@ -100,9 +101,10 @@ static void group__members_come_and_go(void)
                                             .sessions = seed % 3 == 0},
                         seed, seed + 1, sum));
         done += g.changes[REPLICA_DONE];
+        snapshots += g.snapshots;
     }
-    printf("# changes: %d done\n", (int)done);
-    EXPECT(done > 50);
+    printf("# changes: %d done, snapshots: %d\n", (int)done, (int)snapshots);
+    EXPECT(done > 50 && snapshots > 10);
 }
 
 /* The same while logs are short and few terms are remembered. */

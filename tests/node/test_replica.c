@@ -251,6 +251,67 @@ static void replica__what_is_abandoned_ends(void)
     rig_release(&g);
 }
 
+static void append(struct rig *g, uint64_t *index)
+{
+    struct ask a;
+    ask_init(g, &a, false);
+    ask_all(g, &a, 1);
+    EXPECT(a.q.outcome == REPLICA_DONE && a.q.index > *index);
+    *index = a.q.index;
+    buf_release(&a.q.reply);
+}
+
+/* Asks for one, and for `more` along with it. */
+static struct raft_place snapshot(struct rig *g, int more)
+{
+    struct ask asks[4];
+    struct replica_change x[4];
+    for (int i = 0; i <= more; i++) {
+        ask_init(g, &asks[i], false);
+        x[i] = (struct replica_change){.kind = REPLICA_SNAPSHOT};
+        asks[i].q.change = &x[i];
+    }
+    ask_all(g, asks, more + 1);
+    for (int i = 0; i <= more; i++) {
+        EXPECT(asks[i].q.outcome == REPLICA_DONE);
+        EXPECT(x[i].place.index == x[0].place.index && x[i].place.term == x[0].place.term);
+    }
+    return x[0].place;
+}
+
+/* Long before the log would be compacted for its size. */
+static void replica__a_snapshot_is_taken_when_asked(void)
+{
+    struct rig g;
+    struct err err = {""};
+    struct replica_status s;
+    uint64_t index = 0;
+    rig_init(&g);
+    EXPECT(make(&g, &err) == ST_OK);
+    EXPECT(begin(&g, &err) == ST_OK);
+    append(&g, &index);
+    struct raft_place first = snapshot(&g, 3);
+    EXPECT(first.index == index && first.term > 0);
+    struct raft_place same = snapshot(&g, 0); /* there is nothing new: at once */
+    EXPECT(same.index == first.index && same.term == first.term);
+    append(&g, &index);
+    struct raft_place second = snapshot(&g, 0);
+    EXPECT(second.index == index);
+    append(&g, &index); /* the log says so with this one at the latest */
+    EXPECT(snapshot(&g, 0).index == index);
+    append(&g, &index);
+    replica_stop(g.replica);
+    replica_status(g.replica, &s);
+    EXPECT(s.compacted == 3 && s.raft.base.index == second.index);
+    end(&g);
+    struct raftlog *log;
+    EXPECT(raftlog_open(g.t.env, "raft", NULL, &log, &err) == ST_OK);
+    EXPECT(raftlog_start(log)->snapshot.place.index + 1 == index);
+    EXPECT(raftlog_start(log)->base.index == second.index);
+    raftlog_close(log);
+    rig_release(&g);
+}
+
 /* Requests whose time is over, and those that find it stopping, end. */
 static void replica__what_it_cannot_do_in_time_is_not_done(void)
 {
@@ -315,6 +376,7 @@ TAP_MAIN({
     RUN(replica__what_comes_together_is_one_entry);
     RUN(replica__the_log_is_compacted);
     RUN(replica__what_is_abandoned_ends);
+    RUN(replica__a_snapshot_is_taken_when_asked);
     RUN(replica__what_it_cannot_do_in_time_is_not_done);
     RUN(replica__refused_memory_is_met);
 })
