@@ -100,17 +100,29 @@ void raft_mend_timeout(struct raft *r, struct raft_out *out)
     }
 }
 
-/* Asks everybody for the first gap; the leader, if there is another, for he has it. */
+static void ask(struct raft *r, struct raft_out *out, uint64_t to)
+{
+    struct raft_msg *m = raft_send(r, out, RAFT_MSG_FETCH, to);
+    m->place = (struct raft_place){r->damage[0].lo, term_at(r, r->damage[0].lo)};
+    m->index = min_u64(r->damage[0].hi, r->damage[0].lo + RAFT_MEND);
+    m->probe = r->life;
+}
+
+/* Asks for the first gap: the leader, if there is another, for he has it, and he may be no member
+ * as far as this log goes; else everybody. */
 void raft_mend_ask(struct raft *r, struct raft_out *out)
 {
     const struct raft_peer *peers = peers_of(r);
-    for (uint32_t i = 0; r->damage_count > 0 && i < r->peer_count; i++) {
-        bool asked = r->leader == 0 || r->leader == r->o.self || r->leader == peers[i].id;
-        if (i != r->self_slot && asked) {
-            struct raft_msg *m = raft_send(r, out, RAFT_MSG_FETCH, peers[i].id);
-            m->place = (struct raft_place){r->damage[0].lo, term_at(r, r->damage[0].lo)};
-            m->index = min_u64(r->damage[0].hi, r->damage[0].lo + RAFT_MEND);
-            m->probe = r->life;
+    if (r->damage_count == 0) {
+        return;
+    }
+    if (r->leader != 0 && r->leader != r->o.self) {
+        ask(r, out, r->leader);
+        return;
+    }
+    for (uint32_t i = 0; i < r->peer_count; i++) {
+        if (i != r->self_slot) {
+            ask(r, out, peers[i].id);
         }
     }
 }

@@ -189,6 +189,34 @@ static void test_raft_mend__a_leader_with_unapplied_damage_steps_down(void)
     done(&s);
 }
 
+/* A leader that has removed itself leads until that is committed (4.2.2). Whoever is needed for it
+ * and has the new configuration, in which the leader is nobody, asks it all the same. */
+static void test_raft_mend__a_leader_that_is_no_member_is_asked(void)
+{
+    struct soup s;
+    uint64_t leader = group(&s, 3);
+    uint64_t a = leader % 3 + 1;
+    uint64_t b = a % 3 + 1;
+    uint64_t lo = a < b ? a : b;
+    uint64_t hi = a < b ? b : a;
+    struct raft_config c = {2, {{lo, 100 + lo, RAFT_IN}, {hi, 100 + hi, RAFT_IN}}};
+    soup_crash(&s, b);
+    EXPECT(soup_change(&s, leader, &c) == RAFT_TAKEN);
+    soup_run(&s, 300);
+    uint64_t last = view(&s, leader).last;
+    EXPECT(view(&s, leader).commit < last && view(&s, a).durable == last);
+    soup_crash(&s, a);
+    soup_damage(&s, a, last - 1, last);
+    soup_up(&s, a);
+    soup_run(&s, s.options.election / 2);
+    EXPECT(view(&s, leader).state == RAFT_LEADER); /* no election helped */
+    EXPECT(!view(&s, a).damaged && saw_it(&s, RAFT_SEEN_REPAIRED));
+    soup_up(&s, b);
+    soup_run(&s, 10 * s.options.election);
+    EXPECT(view(&s, a).commit >= last && soup_leader(&s) != leader);
+    done(&s);
+}
+
 TAP_MAIN({
     RUN(test_raft_mend__damage_in_the_middle_comes_back_from_the_leader);
     RUN(test_raft_mend__a_damaged_voter_keeps_its_place);
@@ -197,4 +225,5 @@ TAP_MAIN({
     RUN(test_raft_mend__absence_in_the_entrys_own_term_proves_nothing);
     RUN(test_raft_mend__a_group_of_one_cuts_a_torn_tail);
     RUN(test_raft_mend__a_leader_with_unapplied_damage_steps_down);
+    RUN(test_raft_mend__a_leader_that_is_no_member_is_asked);
 })
