@@ -121,6 +121,15 @@ static enum status places_check(const struct replica *r, const struct raftlog_st
         err_set(err, "the term and vote of this node are lost: it has to join again");
         return ST_CORRUPT;
     }
+    for (size_t i = 0; i < s->fault_count; i++) {
+        if (!s->faults[i].terms_true) {
+            err_set(err,
+                    "the terms of entries %" PRIu64 " to %" PRIu64
+                    " are lost: this node has to join again",
+                    s->faults[i].lo, s->faults[i].hi - 1);
+            return ST_CORRUPT;
+        }
+    }
     if (applied < s->snapshot.place.index || applied > s->last.index) {
         err_set(err, "the database has applied %" PRIu64 ", the log needs %" PRIu64 " to %" PRIu64,
                 applied, s->snapshot.place.index, s->last.index);

@@ -113,8 +113,8 @@ enum raft_event_type {
     RAFT_EV_SNAPSHOT_SENT,  /* node, session, ok: a transfer is over */
     RAFT_EV_UNREACHABLE,    /* node: what was sent to it is probably lost */
     RAFT_EV_DISK_STALLED,   /* the oldest write is overdue; over with the next PERSISTED */
-    RAFT_EV_LOG_FAULT,      /* lo, hi, fault: entries of the log cannot be read (their terms are
-                               known; where they are not, the node has to join anew) */
+    RAFT_EV_LOG_FAULT,      /* lo, hi, fault: entries of the log cannot be read. Their terms are
+                               known (else the node has to join anew: see docs/raft.md) */
     RAFT_EV_COMPACTED,      /* index: the log begins behind it now */
     RAFT_EV_TYPES
 };
@@ -193,7 +193,7 @@ struct raft_write {
     uint64_t lo;       /* entries [lo, hi), */
     uint64_t hi;
     uint64_t term;                 /* of all of them; 0: as the items say */
-    const struct raft_item *items; /* hi - lo of them */
+    const struct raft_item *items; /* hi - lo of them; they begin at most RAFT_WRITE_RUNS runs */
     uint32_t skip; /* how many of the event's entries come before the first: its payload is there */
     bool own;      /* made by the core (a no-op, a configuration): no payload came with the event */
 };

@@ -181,10 +181,15 @@ uint32_t raft_log_room(struct raft *r, struct raft_out *out, const struct raft_i
     uint64_t room = r->o.window - 1 - min_u64(held, r->o.window - 1);
     uint64_t before = last_term(r);
     uint32_t left = r->o.runs - (r->run_end - r->run_begin);
+    uint32_t begun = 0;
     uint32_t i = 0;
     for (; i < count && i < room; i++) {
         uint64_t t = term != 0 ? term : items[i].term;
         bool new_run = t != before || (i == 0 && r->run_end == r->run_begin);
+        begun += new_run;
+        if (begun > RAFT_WRITE_RUNS) {
+            break;
+        }
         if (new_run && left == 0) {
             if (!forget_run(r, out)) {
                 break;

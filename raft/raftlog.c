@@ -76,11 +76,34 @@ enum status raftlog_reserve(struct raftlog *log, uint64_t bytes, size_t entries,
     return st == ST_OK ? raftstage_reserve(&log->stage, bytes, entries) : st;
 }
 
+/* The runs of terms that begin among the group's entries: should those be lost, their terms are
+ * not, see docs/raft.md. */
+static void runs_tell(const struct raftlog *log, struct raftstage_group *g)
+{
+    struct raftlogfmt_block *b = &g->block;
+    const struct raft_run *runs = raftstate_runs(&log->state);
+    uint64_t from = b->info.before.index + 1;
+    size_t end = log->state.run_count;
+    size_t n = end;
+    if (b->info.cut_sequence == g->sequence && b->info.cut_from < from) {
+        from = b->info.cut_from;
+    }
+    while (n > 0 && runs[n - 1].first >= from) {
+        n--;
+    }
+    b->told = !g->vague && end - n <= RAFTLOGFMT_RUNS;
+    b->runs = slice_of(g->run_bytes, b->told ? (end - n) * RAFTLOGFMT_RUN : 0);
+    for (size_t i = n; b->told && i < end; i++) {
+        raftlogfmt_put_run(g->run_bytes + (i - n) * RAFTLOGFMT_RUN, &runs[i]);
+    }
+}
+
 void raftlog_close_group(struct raftlog *log)
 {
     struct raftstage_group *g = log->stage.filling;
     struct raftlogfmt_block *b = &g->block;
     raftstate_tell(&log->state, b);
+    runs_tell(log, g);
     b->info.floor = log->floor;
     if (b->snapshot.size > 0) {
         memcpy(g->configs, b->snapshot.data, b->snapshot.size);
@@ -94,10 +117,11 @@ void raftlog_close_group(struct raftlog *log)
     log->stage.filling = NULL;
 }
 
-void raftlog_group(struct raftlog *log, uint64_t bytes)
+void raftlog_group(struct raftlog *log, uint64_t bytes, size_t runs)
 {
     struct raftstage_group *g = log->stage.filling;
-    if (g != NULL && g->block.info.bytes + bytes > log->options.group_bytes) {
+    if (g != NULL && (g->block.info.bytes + bytes > log->options.group_bytes ||
+                      g->runs + runs > RAFTLOGFMT_RUNS)) {
         raftlog_close_group(log);
         g = NULL;
     }
@@ -106,6 +130,7 @@ void raftlog_group(struct raftlog *log, uint64_t bytes)
         g->block.info.before = log->state.last;
         g->block.info.before_run = raftstate_run(&log->state, log->state.last.index);
     }
+    g->runs += runs;
 }
 
 /* ---- a write ---- */
@@ -115,6 +140,7 @@ struct needs {
     uint64_t bytes;
     size_t entries;
     size_t places;
+    size_t runs;                      /* of terms that begin */
     struct raftstate_config *configs; /* to be entered, oldest first */
 };
 
@@ -169,10 +195,34 @@ static enum status configs_copy(struct raftlog *log, const struct raftlog_write 
     return ST_OK;
 }
 
+/* The term of the entry that a write's entries follow. */
+static uint64_t term_before(const struct raftlog *log, const struct raftlog_write *w)
+{
+    const struct raftstate *state = &log->state;
+    if (w->snapshot != NULL && !w->snapshot->keep) {
+        return w->snapshot->place.term;
+    }
+    bool cut = w->truncate > state->base.index && w->truncate <= state->last.index;
+    return cut ? raftstate_term(state, w->truncate - 1) : state->last.term;
+}
+
+/* How many runs of terms a write's entries begin. */
+static size_t runs_count(const struct raftlog *log, const struct raftlog_write *w)
+{
+    uint64_t term = term_before(log, w);
+    size_t n = 0;
+    for (size_t i = 0; i < w->count; i++) {
+        n += w->entries[i].term != term;
+        term = w->entries[i].term;
+    }
+    CK(w->repair || n <= RAFT_WRITE_RUNS);
+    return w->repair ? 0 : n;
+}
+
 static enum status needs_count(struct raftlog *log, const struct raftlog_write *w,
                                struct needs *need)
 {
-    *need = (struct needs){.entries = w->count};
+    *need = (struct needs){.entries = w->count, .runs = runs_count(log, w)};
     for (size_t i = 0; i < w->count; i++) {
         CK(w->entries[i].data.size <= RAFTLOG_ENTRY_MAX);
         CK(i == 0 || w->entries[i].index == w->entries[i - 1].index + 1);
@@ -266,7 +316,7 @@ static void take_compact(struct raftlog *log, uint64_t index)
 
 static void take(struct raftlog *log, const struct raftlog_write *w, struct needs *need)
 {
-    raftlog_group(log, need->bytes);
+    raftlog_group(log, need->bytes, need->runs);
     log->stage.filling->seq = w->seq;
     log->stage.filling->places += need->places;
     log->stage.places += need->places;

@@ -115,7 +115,8 @@ struct raftlog_fault {
     uint64_t hi;
     bool doubt; /* of the last group before a crash: perhaps they were never durable. A group of one
                    truncates from lo on; among several they are as good as damaged */
-    bool terms_true; /* the runs have their terms; else those are a lower bound */
+    bool terms_true; /* the runs have their terms; else those are a lower bound, and no core may be
+                        started on them: see docs/raft.md. A crash alone never does that */
 };
 
 /* A configuration entry behind the snapshot. */
@@ -155,7 +156,8 @@ struct raftlog_write {
     const struct raft_hard *hard;
     const struct raftlog_snapshot *snapshot; /* not before the present one */
     uint64_t truncate;                       /* entries from here on go; above the snapshot */
-    const struct raft_entry *entries;        /* consecutive; the first follows the log's last */
+    const struct raft_entry *entries;        /* consecutive; the first follows the log's last. They
+                                                begin at most RAFT_WRITE_RUNS runs of terms */
     size_t count;
     bool repair;      /* the entries take the place of damaged ones; those that are not damaged
                          (any more) are left as they are */

@@ -7,7 +7,7 @@ static void mark_write(struct raftlog *log)
     if (raftlog_reserve(log, 0, 0, 0) != ST_OK) {
         return;
     }
-    raftlog_group(log, 0);
+    raftlog_group(log, 0, 0);
     struct raftstage_group *g = log->stage.filling;
     raftlog_close_group(log);
     if (raftlog_sync_group(log, g, false) != ST_OK) {

@@ -76,7 +76,7 @@ static enum status first_write(struct raftlog *log, const struct raftlog_snapsho
     if (st != ST_OK) {
         return st;
     }
-    raftlog_group(log, 0);
+    raftlog_group(log, 0, 0);
     struct raftstage_group *g = log->stage.filling;
     raftlog_close_group(log);
     return raftlog_sync_group(log, g, true);

@@ -61,8 +61,9 @@ void raftlog_drop(struct raftlog *log);
 /* Room for records of so many bytes with so many entries, runs and places. With m held. */
 NODISCARD enum status raftlog_reserve(struct raftlog *log, uint64_t bytes, size_t entries,
                                       size_t places);
-/* Begins a group if none is open, or if that is full. With m held. */
-void raftlog_group(struct raftlog *log, uint64_t bytes);
+/* Begins a group if none is open, or if that is full: of bytes, or of runs of terms. With m held.
+ */
+void raftlog_group(struct raftlog *log, uint64_t bytes, size_t runs);
 /* Room for one more file. With m held. */
 NODISCARD enum status raftlog_sync_reserve(struct raftlog *log);
 /* Writes the first group, which is closed, in a new segment if it has to or if `fresh`; without m.

@@ -209,7 +209,7 @@ static enum status opening_write(struct raftlog *log, struct raftwalk *w)
     if (st != ST_OK) {
         return st;
     }
-    raftlog_group(log, 0);
+    raftlog_group(log, 0, 0);
     st = raftwalk_restage(w);
     if (st != ST_OK) {
         return st;

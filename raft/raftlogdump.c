@@ -61,6 +61,10 @@ static void block_lines(struct dump *d, const char *what, uint64_t at)
          b.identity.cluster, b.identity.node, b.identity.incarnation, b.identity.database,
          b.version);
     info_lines(d, &b.info);
+    for (size_t i = 0; i < b.runs.size; i += RAFTLOGFMT_RUN) {
+        struct raft_run run = raftlogfmt_get_run(b.runs.data + i);
+        line(d, "  from %" PRIu64 " on: term %" PRIu64, run.first, run.term);
+    }
     d->scan.seed = raftlogfmt_seed(d->number, b.epoch);
 }
 

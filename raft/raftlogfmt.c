@@ -5,7 +5,10 @@
 #include "base/code.h"
 #include "base/crc32c.h"
 
-_Static_assert(RAFTLOGFMT_BLOCK + 2 * RAFTLOG_CONFIG_MAX <= RAFTLOGFMT_PAGE, "a block fits a page");
+_Static_assert(RAFTLOGFMT_BLOCK + 2 * RAFTLOG_CONFIG_MAX + RAFTLOGFMT_RUNS * RAFTLOGFMT_RUN <=
+                   RAFTLOGFMT_PAGE,
+               "a block fits a page");
+_Static_assert(RAFT_WRITE_RUNS <= RAFTLOGFMT_RUNS, "the runs of a write can be told");
 _Static_assert(RAFTLOGFMT_GROUP % RAFTLOGFMT_ALIGN == 0, "records follow one another aligned");
 
 #define AT_CHAIN 4
@@ -115,6 +118,17 @@ void raftlogfmt_get_info(const char *p, struct raftlogfmt_info *i)
     i->epoch = code_get32(p + 156);
 }
 
+void raftlogfmt_put_run(char *p, const struct raft_run *run)
+{
+    code_put64(p, run->first);
+    code_put64(p + 8, run->term);
+}
+
+struct raft_run raftlogfmt_get_run(const char *p)
+{
+    return (struct raft_run){code_get64(p), code_get64(p + 8)};
+}
+
 /* What every writer keeps to; bytes that pass their CRC and break it are damage all the same. */
 static bool info_good(const struct raftlogfmt_info *i)
 {
@@ -140,7 +154,9 @@ bool raftlogfmt_get_group(bool hardware, uint32_t seed, uint64_t offset, const c
 void raftlogfmt_put_block(bool hardware, char page[RAFTLOGFMT_PAGE],
                           const struct raftlogfmt_block *b, uint64_t at)
 {
-    size_t size = RAFTLOGFMT_BLOCK + b->snapshot.size + b->config.size;
+    size_t runs = RAFTLOGFMT_BLOCK + b->snapshot.size + b->config.size;
+    size_t size = runs + b->runs.size;
+    CK(b->runs.size <= (size_t)RAFTLOGFMT_RUNS * RAFTLOGFMT_RUN);
     CK(b->snapshot.size <= RAFTLOG_CONFIG_MAX);
     CK(b->config.size <= RAFTLOG_CONFIG_MAX);
     memset(page, 0, RAFTLOGFMT_PAGE);
@@ -149,6 +165,7 @@ void raftlogfmt_put_block(bool hardware, char page[RAFTLOGFMT_PAGE],
     code_put32(page + 16, RAFTLOGFMT_VERSION);
     page[20] = (char)b->kind;
     page[21] = b->chained;
+    code_put16(page + 22, (uint16_t)(b->told ? b->runs.size / RAFTLOGFMT_RUN : RAFTLOGFMT_UNTOLD));
     code_put64(page + 24, b->number);
     code_put32(page + 32, b->epoch);
     code_put32(page + 36, b->sector);
@@ -169,13 +186,24 @@ void raftlogfmt_put_block(bool hardware, char page[RAFTLOGFMT_PAGE],
     if (b->config.size > 0) {
         memcpy(page + RAFTLOGFMT_BLOCK + b->snapshot.size, b->config.data, b->config.size);
     }
+    if (b->runs.size > 0) {
+        memcpy(page + runs, b->runs.data, b->runs.size);
+    }
     code_put32(page,
                place_crc(hardware, raftlogfmt_seed(b->number, b->epoch), at, page + 4, size - 4));
 }
 
-/* The fields of a block whose CRC is right. */
+/* Bytes of the runs behind the configurations. */
+static size_t runs_size(const char *page, uint32_t version)
+{
+    size_t n = version > 1 ? code_get16(page + 22) : RAFTLOGFMT_UNTOLD;
+    return n != RAFTLOGFMT_UNTOLD ? n * RAFTLOGFMT_RUN : 0;
+}
+
+/* The fields of a block whose CRC is right, and which is as long as it says. */
 static void block_fields(const char *page, size_t size, struct raftlogfmt_block *b)
 {
+    size_t runs = runs_size(page, b->version);
     size_t snapshot = code_get32(page + 92);
     b->kind = (uint8_t)page[20];
     b->chained = page[21] != 0;
@@ -191,7 +219,25 @@ static void block_fields(const char *page, size_t size, struct raftlogfmt_block 
     raftlogfmt_get_info(page + 104, &b->info);
     b->config_term = code_get64(page + 264);
     b->snapshot = slice_of(page + RAFTLOGFMT_BLOCK, snapshot);
-    b->config = slice_of(page + RAFTLOGFMT_BLOCK + snapshot, size - RAFTLOGFMT_BLOCK - snapshot);
+    size_t at = RAFTLOGFMT_BLOCK + snapshot;
+    b->config = slice_of(page + at, size - at - runs);
+    b->told = b->version > 1 && code_get16(page + 22) != RAFTLOGFMT_UNTOLD;
+    b->runs = slice_of(page + size - runs, runs);
+}
+
+/* Runs ascend, and end with the one of the group's last entry. */
+static bool runs_good(const struct raftlogfmt_block *b)
+{
+    struct raft_run before = {0, 0};
+    for (size_t at = 0; at < b->runs.size; at += RAFTLOGFMT_RUN) {
+        struct raft_run run = raftlogfmt_get_run(b->runs.data + at);
+        if (run.first <= before.first || run.term <= before.term) {
+            return false;
+        }
+        before = run;
+    }
+    return b->runs.size == 0 ||
+           (before.first == b->info.last_run && before.term == b->info.last.term);
 }
 
 static bool block_good(const struct raftlogfmt_block *b)
@@ -203,7 +249,7 @@ static bool block_good(const struct raftlogfmt_block *b)
            info_good(&b->info) && b->sector >= 512 && b->sector <= RAFTLOGFMT_PAGE &&
            (b->sector & (b->sector - 1)) == 0 && b->offset >= RAFTLOGFMT_DATA_AT &&
            b->offset % b->sector == 0 && b->sequence > 0 && b->config.size <= RAFTLOG_CONFIG_MAX &&
-           b->snapshot.size <= RAFTLOG_CONFIG_MAX;
+           b->snapshot.size <= RAFTLOG_CONFIG_MAX && runs_good(b);
 }
 
 enum status raftlogfmt_get_block(bool hardware, const char page[RAFTLOGFMT_PAGE], uint64_t number,
@@ -221,7 +267,8 @@ enum status raftlogfmt_get_block(bool hardware, const char page[RAFTLOGFMT_PAGE]
     if (b->version > RAFTLOGFMT_VERSION) {
         return ST_UNSUPPORTED;
     }
-    if (size < RAFTLOGFMT_BLOCK || code_get32(page + 92) > size - RAFTLOGFMT_BLOCK) {
+    if (size < RAFTLOGFMT_BLOCK ||
+        code_get32(page + 92) + runs_size(page, b->version) > size - RAFTLOGFMT_BLOCK) {
         return ST_CORRUPT;
     }
     block_fields(page, size, b);

@@ -19,7 +19,7 @@
 #include "env/env.h"
 #include "raft/raftlog.h"
 
-#define RAFTLOGFMT_VERSION 1
+#define RAFTLOGFMT_VERSION 2                   /* 1: blocks without runs */
 #define RAFTLOGFMT_MAGIC   0x0a544641524b5654u /* "TKVRAFT\n" */
 #define RAFTLOGFMT_PAGE    ((uint64_t)4096)
 #define RAFTLOGFMT_COPY_AT (3 * RAFTLOGFMT_PAGE)
@@ -29,6 +29,9 @@
 #define RAFTLOGFMT_GROUP   (RAFTLOGFMT_RECORD + RAFTLOGFMT_INFO)
 #define RAFTLOGFMT_BLOCK   272 /* of a state block, without its configurations */
 #define RAFTLOGFMT_ALIGN   8
+#define RAFTLOGFMT_RUN     16 /* bytes of a run of terms */
+#define RAFTLOGFMT_RUNS    40 /* at most, in a state block */
+#define RAFTLOGFMT_UNTOLD  0xffff
 #define RAFTLOGFMT_NAME    32 /* bytes of the longest file name with its '/' and NUL */
 
 /* Where group s writes its identity. */
@@ -119,6 +122,9 @@ struct raftlogfmt_block {
     struct slice snapshot; /* configuration of the snapshot; borrowed */
     struct slice config;   /* content of config_index; empty: none, or lost; borrowed */
     uint64_t config_term;
+    bool told;         /* runs is known: version 2, and not too many */
+    struct slice runs; /* identity: the runs of terms that begin among the group's entries, encoded,
+                          ascending, the one that `last` is in too; borrowed */
 };
 
 /* Bytes of a record with this payload. */
@@ -137,6 +143,8 @@ uint32_t raftlogfmt_seed(uint64_t number, uint32_t epoch);
 void raftlogfmt_put(char *p, const struct raftlogfmt_record *r);
 void raftlogfmt_put_info(char *p, const struct raftlogfmt_info *info);
 void raftlogfmt_get_info(const char *p, struct raftlogfmt_info *info);
+void raftlogfmt_put_run(char *p, const struct raft_run *run);
+struct raft_run raftlogfmt_get_run(const char *p);
 
 /* Sets chain, LAST and crc of the record at p, which will lie at offset; returns the crc. */
 uint32_t raftlogfmt_seal(bool hardware, uint32_t seed, uint64_t offset, uint32_t chain, bool last,

@@ -66,6 +66,7 @@ void raftseg_remember(struct raftseg *s, const struct raftlogfmt_block *b)
     if (b->config.size > 0) {
         memcpy(s->configs + RAFTLOG_CONFIG_MAX, b->config.data, b->config.size);
     }
+    s->before.runs = slice_of(NULL, 0); /* a header needs none */
     s->before.snapshot.data = s->configs;
     s->before.config.data = s->configs + RAFTLOG_CONFIG_MAX;
 }
@@ -184,6 +185,8 @@ static enum status header_write(struct raftseg *s, int fd, uint64_t sequence)
 {
     struct raftlogfmt_block b = s->before;
     b.kind = RAFTLOGFMT_HEADER;
+    b.told = true;
+    b.runs = slice_of(NULL, 0);
     b.identity = s->identity;
     b.chained = s->chained;
     b.chain = s->chain;

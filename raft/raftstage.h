@@ -32,12 +32,15 @@ struct raftstage_group {
     struct raftstage_chunk *end_chunk; /* and ends */
     size_t end;
     bool closed;
+    bool vague; /* not all terms of its entries are known */
     uint64_t sequence;
     uint64_t seq;                  /* of the last write in it; 0: none */
     uint64_t cut;                  /* entries from here on were truncated by a later group */
     size_t places;                 /* at most so many are needed for its entries */
     struct raftlogfmt_block block; /* its identity; complete when closed */
+    size_t runs;                   /* of terms that writes in it began */
     char configs[2 * RAFTLOG_CONFIG_MAX];
+    char run_bytes[RAFTLOGFMT_RUNS * RAFTLOGFMT_RUN];
 };
 
 struct raftstage {

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #define RAFT_MEMBERS_MAX 64 /* voters and learners together */
+#define RAFT_WRITE_RUNS  32 /* runs of terms that the entries of one write may begin */
 
 /* What an entry is to consensus; its payload is the state machine's, but for configurations.
  * Values are on disk and on the wire. */

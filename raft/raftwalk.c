@@ -360,6 +360,10 @@ static void broken_apply(struct raftwalk_step *s, const struct raftwalk_group *g
                         .hi = g->sequence,
                         .exact = true};
     s->doubt = g->how == RAFTWALK_DOUBT;
+    if (g->block != NULL && g->block->told) {
+        s->told = true;
+        s->runs = g->block->runs;
+    }
     conform(s, &c);
 }
 

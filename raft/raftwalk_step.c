@@ -153,8 +153,28 @@ static void lose(struct raftwalk_step *s, const struct raft_place *last, bool do
         raftplaces_add(&state->places, &p);
     } else {
         raftstage_restart(&s->walk->log->stage, last->index + 1);
+        s->walk->log->stage.filling->vague = s->walk->log->stage.filling->vague || vague;
     }
     s->walk->next = 0;
+}
+
+/* Entries up to index are lost, and their terms were told. */
+static void lose_told(struct raftwalk_step *s, uint64_t index)
+{
+    while (s->st == ST_OK && state_of(s)->last.index < index) {
+        struct raft_place to = {index, state_of(s)->last.term};
+        uint64_t next = state_of(s)->last.index + 1;
+        for (size_t at = 0; at < s->runs.size; at += RAFTLOGFMT_RUN) {
+            struct raft_run run = raftlogfmt_get_run(s->runs.data + at);
+            if (run.first <= next) {
+                to.term = run.term > to.term ? run.term : to.term;
+            } else {
+                to.index = run.first - 1 < to.index ? run.first - 1 : to.index;
+            }
+        }
+        to.term = to.term > 0 ? to.term : 1;
+        lose(s, &to, s->doubt, false);
+    }
 }
 
 /* The same where the terms may differ: from `known` on it is `term`, before that it is between
@@ -162,6 +182,10 @@ static void lose(struct raftwalk_step *s, const struct raft_place *last, bool do
 static void lose_upto(struct raftwalk_step *s, uint64_t index, uint64_t term, uint64_t known)
 {
     struct raft_place before = state_of(s)->last;
+    if (s->told) {
+        lose_told(s, index);
+        return;
+    }
     uint64_t least = before.term > 0 ? before.term : 1;
     known = term <= least ? before.index + 1 : known;
     if (known > before.index + 1) {

@@ -12,6 +12,8 @@ struct raftwalk_step {
     struct raftwalk *walk;
     uint64_t sequence; /* of the group */
     bool doubt;        /* what is lost is in doubt */
+    bool told;         /* runs has the terms of what is lost, as a block does */
+    struct slice runs;
     enum status st;
 };
 

@@ -294,6 +294,10 @@ static void random_entries(struct logmodel *m, struct making *k)
         uint64_t least = s->last >= s->base.index ? term_of(s, s->last) : 0;
         uint64_t term = least > s->hard.term ? least : s->hard.term;
         term = term > 0 ? term : 1;
+        if (m->catches_up && prng_below(&m->prng, 4) == 0) {
+            term += 1 + prng_below(&m->prng, 2);
+            add_hard(k, term, 0);
+        }
         add_entry(m, k, term, config ? RAFT_CONFIG : RAFT_COMMAND,
                   config ? 1 + (uint32_t)prng_below(&m->prng, 60) : random_size(m));
     }
@@ -328,7 +332,7 @@ enum status logmodel_write(struct logmodel *m, struct raftlog *log)
     if (how == 1 || full) {
         random_snapshot(m, &k);
     }
-    if (how == 2 && s->last > s->snapshot.index) {
+    if ((how == 2 || (m->catches_up && how > 12)) && s->last > s->snapshot.index) {
         add_hard(&k, s->hard.term + 1, 0); /* another leader */
         add_truncate(&k, s->snapshot.index + 1 + prng_below(&m->prng, s->last - s->snapshot.index));
     }

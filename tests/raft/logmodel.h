@@ -36,6 +36,7 @@ struct logmodel {
     struct prng prng;
     uint32_t size_max; /* of a payload */
     uint64_t history;  /* writes before this life: seq = n - history */
+    bool catches_up;   /* entries of several terms come in one write, and truncations before them */
 };
 
 /* The founding configuration, as raftlog_create wants it. */

@@ -149,6 +149,19 @@ void soup_release_held(struct soup *s, struct soup_node *n)
 
 /* ---- what a step asks for ---- */
 
+/* What a log can tell of a write that a crash tears. */
+static void check_runs(struct soup *s, const struct soup_node *n, const struct soup_write *w)
+{
+    uint32_t runs = 0;
+    for (uint64_t i = w->w.lo + 1; i < w->w.hi && !w->w.repair; i++) {
+        const struct soup_entry *e = &w->entries[i - w->w.lo];
+        runs += e->item.term != e[-1].item.term;
+    }
+    if (runs >= RAFT_WRITE_RUNS) {
+        soup_wrong(s, "node %llu writes %u runs of terms at once", U(n->id), runs + 1);
+    }
+}
+
 static void take_write(struct soup *s, struct soup_node *n, const struct soup_msg *from,
                        const struct soup_entry *payload)
 {
@@ -166,6 +179,7 @@ static void take_write(struct soup *s, struct soup_node *n, const struct soup_ms
         }
         copy.entries[i - w->lo] = e;
     }
+    check_runs(s, n, &copy);
     if (w->has_snapshot) {
         copy.w.config = keep_config(s, w->config);
         copy.digest = from->digest;

@@ -314,6 +314,9 @@ static void test_raft_repl__acknowledgements_of_an_earlier_stay_count_nothing(vo
 {
     struct soup s;
     soup_init(&s, 3, 11);
+    s.options.message_entries = 4 * RAFT_WRITE_RUNS;
+    s.options.window = 512;
+    s.options.runs = 1024;
     soup_up_all(&s);
     uint64_t leader = soup_elect(&s);
     uint64_t a = leader % 3 + 1;
@@ -427,6 +430,34 @@ static void test_raft_repl__an_unreachable_peer_is_probed_anew(void)
     done(&s);
 }
 
+/* A write begins only so many runs of terms (the log tells them all, should it be torn); what an
+ * append has more comes with the next. */
+static void test_raft_repl__many_terms_are_taken_in_several_writes(void)
+{
+    struct soup s;
+    soup_init(&s, 3, 11);
+    s.options.message_entries = 4 * RAFT_WRITE_RUNS;
+    s.options.window = 512;
+    s.options.runs = 1024;
+    soup_up_all(&s);
+    uint64_t leader = soup_elect(&s);
+    uint64_t a = leader % 3 + 1;
+    soup_crash(&s, a);
+    for (int i = 0; i < 3 * RAFT_WRITE_RUNS; i++) {
+        leader = soup_leader(&s);
+        soup_transfer(&s, leader, 6 - a - leader);
+        soup_run(&s, 5 * s.options.heartbeat);
+    }
+    leader = soup_leader(&s);
+    uint64_t last = view(&s, leader).last;
+    EXPECT(view(&s, leader).term > 3 * RAFT_WRITE_RUNS);
+    soup_up(&s, a);
+    soup_run(&s, 2 * s.options.election);
+    EXPECT(soup_leader(&s) == leader);
+    EXPECT(view(&s, a).applied == last);
+    done(&s);
+}
+
 TAP_MAIN({
     RUN(test_raft_repl__figure_8);
     RUN(test_raft_repl__an_entry_of_its_term_commits_those_before);
@@ -441,4 +472,5 @@ TAP_MAIN({
     RUN(test_raft_repl__a_snapshot_is_installed_whole_or_not_at_all);
     RUN(test_raft_repl__old_entries_are_fetched_before_they_are_sent);
     RUN(test_raft_repl__an_unreachable_peer_is_probed_anew);
+    RUN(test_raft_repl__many_terms_are_taken_in_several_writes);
 })

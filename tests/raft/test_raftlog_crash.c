@@ -53,6 +53,7 @@ static long state_find(struct power *p, struct raftlog *log)
     EXPECT(!start->hard_lost);
     for (size_t i = 0; i < start->fault_count; i++) {
         EXPECT(start->faults[i].doubt);
+        EXPECT(start->faults[i].terms_true); /* and logmodel_find compared them */
         EXPECT(n > (long)p->m->durable);
         ++*p->doubts;
     }
@@ -171,6 +172,7 @@ static void power_run(struct env *real, uint64_t seed, struct power *totals)
     disk_options(&o, seed);
     EXPECT(simdisk_new(&real->mem, &o, &d) == ST_OK);
     logmodel_init(&m, seed);
+    m.catches_up = seed / 2 % 2 == 1;
     chooser_init(&p.chooser, seed);
     chooser_stream_init(&p.crash, &p.chooser, CHOOSE_DISK_CRASH, 0);
     diskenv_init(&disk, real, d);

@@ -1,7 +1,7 @@
 /* test_raftlog_golden.c - a segment that a released version wrote is read, and written again byte
  * for byte; and told as lines.
  *
- * The file is found by GOLDEN_DIR: an offset and 16 bytes a line, lines of zeros left out. With
+ * The files are found by GOLDEN_DIR: an offset and 16 bytes a line, lines of zeros left out. With
  * RAFTLOG_GOLDEN_WRITE set in the environment it is printed. */
 #include "raft/raftlog.h"
 #include "raft/raftlogdump.h"
@@ -10,7 +10,9 @@
 
 #include <stdlib.h>
 
-#define SIZE ((size_t)32 << 10)
+#define SIZE      ((size_t)32 << 10)
+#define PRESENT   GOLDEN_DIR "/raft-000002.log.hex"
+#define VERSION_1 GOLDEN_DIR "/raft-000002-v1.log.hex"
 
 static uint64_t epoch_random(struct env *e)
 {
@@ -68,9 +70,9 @@ static void lines_print(const unsigned char *p)
     }
 }
 
-static bool golden_read(unsigned char *p)
+static bool golden_read(const char *file, unsigned char *p)
 {
-    FILE *f = fopen(GOLDEN_DIR "/raft-000002.log.hex", "r");
+    FILE *f = fopen(file, "r");
     char text[128];
     memset(p, 0, SIZE);
     while (f != NULL && fgets(text, sizeof text, f) != NULL) {
@@ -94,13 +96,13 @@ static void raftlog__writes_the_golden_segment(void)
     if (getenv("RAFTLOG_GOLDEN_WRITE") != NULL) {
         lines_print((const unsigned char *)bytes);
     }
-    EXPECT(golden_read(golden) && memcmp(bytes, golden, SIZE) == 0);
+    EXPECT(golden_read(PRESENT, golden) && memcmp(bytes, golden, SIZE) == 0);
     free(bytes);
     tmpdir_clear(&t, "log");
     tmpdir_remove(&t);
 }
 
-static void raftlog__reads_the_golden_segment(void)
+static void golden_open(const char *file)
 {
     static unsigned char golden[SIZE];
     struct tmpdir t;
@@ -108,7 +110,7 @@ static void raftlog__reads_the_golden_segment(void)
     struct raftlog_batch b = {.count = 0};
     struct raftlog_options o = {.segment_bytes = SIZE};
     tmpdir_make(&t);
-    EXPECT(golden_read(golden));
+    EXPECT(golden_read(file, golden));
     EXPECT(env_dir_make(t.env, "log") == ST_OK);
     tmpdir_write(&t, "log/raft-000002.log", golden, SIZE);
     EXPECT(raftlog_open(t.env, "log", &o, &log, NULL) == ST_OK);
@@ -127,6 +129,16 @@ static void raftlog__reads_the_golden_segment(void)
     tmpdir_remove(&t);
 }
 
+static void raftlog__reads_the_golden_segment(void)
+{
+    golden_open(PRESENT);
+}
+
+static void raftlog__reads_the_golden_segment_of_version_1(void)
+{
+    golden_open(VERSION_1);
+}
+
 /* A group of another history, right in itself: the chain tells. */
 static void raftlog__a_group_of_another_history_is_damage(void)
 {
@@ -137,7 +149,7 @@ static void raftlog__a_group_of_another_history_is_damage(void)
     size_t size = 0;
     tmpdir_make(&t);
     char *other = example_bytes(&t, "put a 2", &size);
-    EXPECT(golden_read(golden) && size == SIZE);
+    EXPECT(golden_read(PRESENT, golden) && size == SIZE);
     memcpy(golden + 0x4200, other + 0x4200, 0x200);
     tmpdir_clear(&t, "log");
     EXPECT(env_dir_make(t.env, "log") == ST_OK);
@@ -173,7 +185,7 @@ static void raftlogdump__tells_records_and_damage(void)
     struct tmpdir t;
     struct told told = {0, false, false};
     tmpdir_make(&t);
-    EXPECT(golden_read(golden));
+    EXPECT(golden_read(PRESENT, golden));
     tmpdir_write(&t, "raft-000002.log", golden, SIZE);
     EXPECT(raftlogdump_file(t.env, "raft-000002.log", tell, &told, NULL) == ST_OK);
     EXPECT(told.lines > 10 && told.entry && !told.damaged);
@@ -189,6 +201,7 @@ static void raftlogdump__tells_records_and_damage(void)
 TAP_MAIN({
     RUN(raftlog__writes_the_golden_segment);
     RUN(raftlog__reads_the_golden_segment);
+    RUN(raftlog__reads_the_golden_segment_of_version_1);
     RUN(raftlog__a_group_of_another_history_is_damage);
     RUN(raftlogdump__tells_records_and_damage);
 })
