@@ -446,7 +446,7 @@ static void file_bounds(const struct raftwalk *w, const struct raftwalk_file *f,
 static bool group_follows(const struct raftwalk *w, const struct raftwalk_group *g,
                           const struct bounds *b)
 {
-    return g->sequence < b->below && (g->sequence == w->sequence + 1 || w->sequence == 0) &&
+    return g->sequence < b->below && g->sequence == w->sequence + 1 &&
            (!w->chained || g->chain_before == w->chain);
 }
 
@@ -508,8 +508,7 @@ static enum status group_search(struct raftwalk *w, const struct bounds *b, uint
     uint64_t from = *at;
     *found = false;
     while (group_next(w, from, w->sequence, b->below, &g)) {
-        if (g.sequence > w->sequence + 1 || !w->chained || w->sequence == 0 ||
-            g.chain_before == w->chain) {
+        if (g.sequence > w->sequence + 1 || group_follows(w, &g, b)) {
             *found = true;
             uint64_t begin_at = *at;
             *at = g.offset;
