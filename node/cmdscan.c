@@ -30,6 +30,30 @@ enum status cmdscan_dbsize(struct call *c)
     return st;
 }
 
+/* ---- DELRANGE ---- */
+
+/* Four words are "DELRANGE start TO END": no key is mistaken for the end of all of them. */
+enum status cmdscan_delrange(struct call *c)
+{
+    struct slice begin = c->args[1];
+    struct slice end = c->args[2];
+    if (c->count > 3) {
+        bool to_end = c->count == 4 && end.data != NULL && c->args[3].data != NULL &&
+                      command_is(c, 2, "to") && command_is(c, 3, "end");
+        if (!to_end) {
+            return command_syntax_error(c);
+        }
+        end = open_bound;
+    }
+    if (begin.size > TKV_KEY_MAX || end.size > TKV_KEY_MAX) {
+        reply_error(c->reply, "ERR key is too long (at most %u bytes)", TKV_KEY_MAX);
+        return ST_OK;
+    }
+    enum status st = view_delete_range(c->view, begin, end);
+    reply_simple(c->reply, "OK");
+    return st;
+}
+
 /* ---- RANGE ---- */
 
 struct range_options {

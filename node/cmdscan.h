@@ -4,6 +4,7 @@
 
 #include "node/command.h"
 
+enum status cmdscan_delrange(struct call *c);
 enum status cmdscan_dbsize(struct call *c);
 enum status cmdscan_range(struct call *c);
 enum status cmdscan_scan(struct call *c);

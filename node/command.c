@@ -28,6 +28,7 @@ static const struct command commands[] = {
     {"decr", 2, RW, 1, 1, 1, cmdstr_decr},
     {"decrby", 3, RW, 1, 1, 1, cmdstr_decrby},
     {"del", -2, RW, 1, -1, 1, cmdstr_del},
+    {"delrange", -3, W | COMMAND_NULLS, 0, 0, 0, cmdscan_delrange},
     {"discard", 1, COMMAND_AT_ONCE, 0, 0, 0, cmdtxn_discard},
     {"durability", -1, 0, 0, 0, 0, cmdconn_durability},
     {"echo", 2, COMMAND_PURE, 0, 0, 0, cmdconn_echo},

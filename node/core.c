@@ -94,12 +94,9 @@ static enum status batch_fill(struct core *c)
     }
     tkv_batch_clear(c->batch);
     for (uint32_t i = 0; i < o->count; i++) {
-        const struct overlay_write *w = &o->writes[i];
-        enum tkv_status st = w->erase ? tkv_batch_delete(c->batch, w->key.data, w->key.size)
-                                      : tkv_batch_put(c->batch, w->key.data, w->key.size,
-                                                      w->value.data, w->value.size);
-        if (st != TKV_OK) {
-            return view_status(st);
+        enum status st = view_batch_add(c->batch, &o->writes[i]);
+        if (st != ST_OK) {
+            return st;
         }
     }
     return ST_OK;

@@ -45,7 +45,9 @@ static enum status slots_grow(struct overlay *o)
     o->slots = slots;
     o->slot_count = count;
     for (uint32_t i = 0; i < o->count; i++) {
-        o->slots[slot_find(o, o->writes[i].key, o->writes[i].hash)] = i + 1;
+        if (!o->writes[i].range) {
+            o->slots[slot_find(o, o->writes[i].key, o->writes[i].hash)] = i + 1;
+        }
     }
     return ST_OK;
 }
@@ -67,14 +69,30 @@ const struct overlay_write *overlay_find(const struct overlay *o, struct slice k
     if (o->count == 0) {
         return NULL;
     }
-    uint32_t at = o->slots[slot_find(o, key, hash_bytes(0, key.data, key.size))];
-    return at != 0 ? &o->writes[at - 1] : NULL;
+    uint32_t at = 0;
+    if (o->key_count > 0) {
+        at = o->slots[slot_find(o, key, hash_bytes(0, key.data, key.size))];
+    }
+    const struct overlay_write *range = overlay_hides(o, key, at);
+    return range != NULL || at == 0 ? range : &o->writes[at - 1];
+}
+
+const struct overlay_write *overlay_hides(const struct overlay *o, struct slice key, uint32_t since)
+{
+    for (uint32_t at = o->ranges; at > since; at = o->writes[at - 1].before) {
+        const struct overlay_write *w = &o->writes[at - 1];
+        if (slice_compare(w->key, key) <= 0 && slice_compare(key, w->value) < 0) {
+            return w;
+        }
+    }
+    return NULL;
 }
 
 bool overlay_is_last(const struct overlay *o, uint32_t i)
 {
     CK(i < o->count);
-    return o->slots[slot_find(o, o->writes[i].key, o->writes[i].hash)] == i + 1;
+    return o->writes[i].range ||
+           o->slots[slot_find(o, o->writes[i].key, o->writes[i].hash)] == i + 1;
 }
 
 enum status overlay_add(struct overlay *o, struct slice key, struct slice value, bool erase)
@@ -106,15 +124,48 @@ enum status overlay_add(struct overlay *o, struct slice key, struct slice value,
     return ST_OK;
 }
 
+enum status overlay_add_range(struct overlay *o, struct slice begin, struct slice end)
+{
+    CK(slice_compare(begin, end) < 0);
+    if (o->count == o->cap) {
+        enum status st = writes_grow(o);
+        if (st != ST_OK) {
+            return st;
+        }
+    }
+    o->writes[o->count] = (struct overlay_write){
+        .key = begin,
+        .value = end,
+        .hash = hash_bytes(0, begin.data, begin.size),
+        .before = o->ranges,
+        .erase = true,
+        .range = true,
+    };
+    o->ranges = ++o->count;
+    o->bytes += begin.size + end.size;
+    return ST_OK;
+}
+
+/* Takes the last write out of its table. */
+static void unlink_last(struct overlay *o, const struct overlay_write *w)
+{
+    if (w->range) {
+        CK(o->ranges == o->count);
+        o->ranges = w->before;
+        return;
+    }
+    uint32_t s = slot_find(o, w->key, w->hash);
+    CK(o->slots[s] == o->count);
+    o->slots[s] = w->before;
+    o->key_count -= w->before == 0;
+}
+
 void overlay_undo(struct overlay *o, uint32_t count)
 {
     CK(count <= o->count);
     while (o->count > count) {
         const struct overlay_write *w = &o->writes[o->count - 1];
-        uint32_t s = slot_find(o, w->key, w->hash);
-        CK(o->slots[s] == o->count);
-        o->slots[s] = w->before;
-        o->key_count -= w->before == 0;
+        unlink_last(o, w);
         o->bytes -= w->key.size + w->value.size;
         o->count--;
     }

@@ -5,8 +5,11 @@
  * them. Each write remembers the one before it on the same key: a command that fails half way
  * is undone by taking its writes off the end.
  *
+ * A write may delete a whole range: it stands for a later delete of every key in it. Ranges are in
+ * no hash table, a lookup goes through all of them: there are few, as a rule none.
+ *
  * Invariants (tests/node/test_overlay.c)
- *   I1  overlay_find gives the last write of a key, or nothing when there is none
+ *   I1  overlay_find gives the last write of a key, a range's too, or nothing when there is none
  *   I2  overlay_undo(o, n) restores exactly what overlay_find said when count was n. (Linear
  *       probing without deletions: clearing the slot that the last new key took is the inverse of
  *       taking it, and growing inserts again in the order of the writes.)
@@ -28,8 +31,9 @@ struct overlay_write {
     struct slice key;
     struct slice value;
     uint64_t hash;
-    uint32_t before; /* the previous write of this key: index + 1, or 0 */
+    uint32_t before; /* the previous write of this key, or range: index + 1, or 0 */
     bool erase;      /* it deletes the key */
+    bool range;      /* that too, and all keys from it to before `value` */
 };
 
 struct overlay_chunk; /* of copied bytes */
@@ -42,7 +46,8 @@ struct overlay {
     uint32_t *slots;     /* the last write of a key: index + 1, or 0 for free */
     uint32_t slot_count; /* a power of two, or 0 */
     uint32_t key_count;
-    size_t bytes; /* of keys and values */
+    uint32_t ranges; /* the last write that is one: index + 1, or 0 */
+    size_t bytes;    /* of keys and values */
     struct overlay_chunk *chunks;
 };
 
@@ -57,12 +62,19 @@ void overlay_release(struct overlay *o);
 /* The last write of the key, borrowed until the next change; NULL: none. */
 const struct overlay_write *overlay_find(const struct overlay *o, struct slice key);
 
-/* True when write i is the last of its key. */
+/* The last range that hides the key from what was there before write `since`; NULL: none. */
+const struct overlay_write *overlay_hides(const struct overlay *o, struct slice key,
+                                          uint32_t since);
+
+/* True when write i is the last of its key, but for ranges; a range always is. */
 bool overlay_is_last(const struct overlay *o, uint32_t i);
 
 /* Adds a write; with erase the value is not looked at. */
 NODISCARD enum status overlay_add(struct overlay *o, struct slice key, struct slice value,
                                   bool erase);
+
+/* Adds a delete of begin <= key < end; there are such keys. */
+NODISCARD enum status overlay_add_range(struct overlay *o, struct slice begin, struct slice end);
 
 /* Takes writes off the end until `count` are left. */
 void overlay_undo(struct overlay *o, uint32_t count);

@@ -231,6 +231,19 @@ static void words_scan(struct words *w, const struct pbmsg_scan *m)
     }
 }
 
+static void words_delete_range(struct words *w, const struct pbmsg_delete_range *m)
+{
+    begin(w, PBMSG_DELETE_RANGE, "DELRANGE");
+    if (m->has_end == m->to_end) {
+        refuse(w, PBMSG_CODE_BAD_REQUEST, "a range needs either an end, or to_end");
+    }
+    if (m->start.size > TKV_KEY_MAX || m->end.size > TKV_KEY_MAX) {
+        refuse(w, PBMSG_CODE_TOO_LARGE, "the key is too long");
+    }
+    add(w, m->start);
+    add_bound(w, m->has_end, m->end);
+}
+
 static void words_session(struct words *w, const struct pbmsg_request *r)
 {
     begin(w, (enum pbmsg_which)r->op, "SESSION");
@@ -306,6 +319,9 @@ static void words_request(struct words *w, const struct pbmsg_request *r)
     case PBMSG_SCAN:
         words_scan(w, &r->scan);
         return;
+    case PBMSG_DELETE_RANGE:
+        words_delete_range(w, &r->delete_range);
+        return;
     case PBMSG_PING:
         begin(w, PBMSG_PING, "PING");
         add(w, r->ping.payload);
@@ -339,7 +355,7 @@ static void words_request(struct words *w, const struct pbmsg_request *r)
 static bool op_writes(uint32_t op)
 {
     return op == PBMSG_PUT || op == PBMSG_DELETE || op == PBMSG_CAS || op == PBMSG_APPEND ||
-           op == PBMSG_INCR || op == PBMSG_BATCH;
+           op == PBMSG_INCR || op == PBMSG_BATCH || op == PBMSG_DELETE_RANGE;
 }
 
 /* A number in a session has to be one; other requests have none. */

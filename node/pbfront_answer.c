@@ -248,6 +248,7 @@ static enum status tell_result(const struct pbfront_telling *t, const struct job
     case PBMSG_REMOVE_MEMBER:
         r->remove_member.index = j->change.place.index;
         return ST_OK;
+    case PBMSG_DELETE_RANGE:
     case PBMSG_RENEW_SESSION:
     case PBMSG_CLOSE_SESSION:
         return ST_OK;

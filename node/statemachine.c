@@ -285,7 +285,7 @@ static uint64_t effects_digest(const struct work *w, const struct raft_entry *e)
     uint64_t h = hash_add(hash_add(w->sm->applied.digest, e->index), e->term);
     for (uint32_t i = w->entry_mark; i < o->count; i++) {
         const struct overlay_write *x = &o->writes[i];
-        h = hash_add(hash_add(h, x->hash), x->erase);
+        h = hash_add(hash_add(h, x->hash), (uint64_t)x->erase + x->range);
         h = hash_bytes(h, x->value.data, x->value.size);
     }
     return h;
@@ -336,8 +336,7 @@ static enum status batch_fill(struct statemachine *sm)
         if (o->key_count < o->count && !overlay_is_last(o, i)) {
             continue;
         }
-        st = w->erase ? view_status(tkv_batch_delete(sm->batch, w->key.data, w->key.size))
-                      : batch_put(sm, w->key, w->value);
+        st = view_batch_add(sm->batch, w);
     }
     mark_encode(&sm->applied, row);
     return st == ST_OK ? batch_put(sm, slice_text(ROW_APPLIED), slice_of(row, sizeof row)) : st;

@@ -74,6 +74,27 @@ enum status view_delete(struct view *v, struct slice key)
     return overlay_add(&v->overlay, key, slice_of(NULL, 0), true);
 }
 
+enum status view_delete_range(struct view *v, struct slice begin, struct slice end)
+{
+    struct slice most = slice_of(VIEW_RESERVED, 2);
+    begin = begin.data != NULL ? begin : slice_of("", 0);
+    end = end.data == NULL || slice_compare(end, most) > 0 ? most : end;
+    return slice_compare(begin, end) < 0 ? overlay_add_range(&v->overlay, begin, end) : ST_OK;
+}
+
+enum status view_batch_add(struct tkv_batch *batch, const struct overlay_write *w)
+{
+    enum tkv_status st;
+    if (w->range) {
+        st = tkv_batch_delete_range(batch, w->key.data, w->key.size, w->value.data, w->value.size);
+    } else if (w->erase) {
+        st = tkv_batch_delete(batch, w->key.data, w->key.size);
+    } else {
+        st = tkv_batch_put(batch, w->key.data, w->key.size, w->value.data, w->value.size);
+    }
+    return view_status(st);
+}
+
 /* ---- walks ---- */
 
 static struct slice sorted_key(const struct view_iter *it, uint32_t i)
@@ -122,6 +143,13 @@ static bool in_range(struct slice key, struct slice lower, struct slice upper)
            (upper.data == NULL || slice_compare(key, upper) < 0);
 }
 
+/* Its write is the last word on its key. */
+static bool counts(const struct overlay *o, uint32_t i)
+{
+    return !o->writes[i].range && overlay_is_last(o, i) &&
+           overlay_hides(o, o->writes[i].key, i + 1) == NULL;
+}
+
 /* Lists the overlay's keys in the range, in order. */
 static enum status sorted_make(struct view_iter *it, struct slice lower, struct slice upper)
 {
@@ -135,7 +163,7 @@ static enum status sorted_make(struct view_iter *it, struct slice lower, struct 
         return ST_NOMEM;
     }
     for (uint32_t i = 0; i < o->count; i++) {
-        if (in_range(o->writes[i].key, lower, upper) && overlay_is_last(o, i)) {
+        if (in_range(o->writes[i].key, lower, upper) && counts(o, i)) {
             it->sorted[it->sorted_count++] = i;
         }
     }
@@ -159,10 +187,31 @@ static void base_step(struct view_iter *it)
     }
 }
 
+/* Passes over the database's keys that ranges of the overlay delete: in one seek a range. */
+static void base_settle(struct view_iter *it)
+{
+    const struct overlay *o = &it->view->overlay;
+    while (o->ranges != 0 && tkv_iter_valid(it->base)) {
+        const struct overlay_write *w = overlay_hides(o, base_key(it), 0);
+        if (w == NULL) {
+            return;
+        }
+        if (!it->reverse) {
+            tkv_iter_seek(it->base, w->value.data, w->value.size);
+            continue;
+        }
+        tkv_iter_seek_back(it->base, w->key.data, w->key.size);
+        if (tkv_iter_valid(it->base) && slice_equal(base_key(it), w->key)) {
+            base_step(it);
+        }
+    }
+}
+
 /* Settles on the nearer of the two sources' keys, passing over deleted ones. */
 static void settle(struct view_iter *it)
 {
     for (;;) {
+        base_settle(it);
         bool base = tkv_iter_valid(it->base);
         bool over = it->at < it->sorted_count;
         int c = base && over ? slice_compare(sorted_key(it, it->at), base_key(it)) : 0;

@@ -50,6 +50,13 @@ NODISCARD enum status view_exists(struct view *v, struct slice key);
 NODISCARD enum status view_put(struct view *v, struct slice key, struct slice value);
 NODISCARD enum status view_delete(struct view *v, struct slice key);
 
+/* Deletes begin <= key < end, as far as they are not reserved; a bound with data == NULL is open.
+ * Nothing is written when there can be no such keys. */
+NODISCARD enum status view_delete_range(struct view *v, struct slice begin, struct slice end);
+
+/* What the overlay's write is for a batch. */
+NODISCARD enum status view_batch_add(struct tkv_batch *batch, const struct overlay_write *w);
+
 /* An ordered walk over lower <= key < upper; a bound with data == NULL is open. */
 struct view_iter {
     struct view *view;

@@ -123,6 +123,14 @@ def operations(tap, pb, server):
                                       pb.Op(get=pb.Get(key=b'n'))]))
     tap.check('batch', [x.WhichOneof('result') for x in r.batch.results] == ['put', 'incr', 'get']
               and r.batch.results[1].incr.value == -2 and r.batch.results[2].get.value == b'-2', r)
+    for key in b'ra', b'rb', b'rc':
+        link.call(put=pb.Put(key=key, value=b'v'))
+    r = link.call(delete_range=pb.DeleteRange(start=b'r'))
+    tap.check('a range without an end deletes nothing', r.code == pb.CODE_BAD_REQUEST, r)
+    r = link.call(delete_range=pb.DeleteRange(start=b'ra', end=b'rc'))
+    left = link.call(scan=pb.Scan(start=b'r', end=b's'))
+    tap.check('delete_range', r.WhichOneof('result') == 'delete_range'
+              and [p.key for p in left.scan.pairs] == [b'rc'], (r, left))
     r = link.call(ping=pb.Ping(payload=b'hello'))
     tap.check('ping', r.ping.payload == b'hello', r)
     r = link.call(status=pb.Status())

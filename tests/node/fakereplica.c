@@ -50,10 +50,7 @@ static void keep(struct replica *r)
     const struct overlay *o = &r->sm.view.overlay;
     enum tkv_status st = tkv_batch_new(r->sm.env, &batch);
     for (uint32_t i = 0; st == TKV_OK && i < o->count; i++) {
-        const struct overlay_write *w = &o->writes[i];
-        st = w->erase
-                 ? tkv_batch_delete(batch, w->key.data, w->key.size)
-                 : tkv_batch_put(batch, w->key.data, w->key.size, w->value.data, w->value.size);
+        st = view_batch_add(batch, &o->writes[i]) == ST_OK ? TKV_OK : TKV_NOMEM;
     }
     if (st == TKV_OK) {
         st = tkv_write(r->sm.db, NULL, batch, NULL);

@@ -19,8 +19,9 @@ struct tkv {
 };
 
 struct change {
-    struct pair pair;
+    struct pair pair; /* a range: its bounds */
     bool erase;
+    bool range;
 };
 
 struct tkv_batch {
@@ -138,25 +139,33 @@ void tkv_batch_free(struct tkv_batch *batch)
     }
 }
 
-static enum tkv_status change_add(struct tkv_batch *b, struct pair p, bool erase)
+static enum tkv_status change_add(struct tkv_batch *b, struct change c)
 {
     if (b->count == b->cap) {
         b->cap = b->cap * 2 + 8;
         b->changes = realloc(b->changes, b->cap * sizeof *b->changes);
     }
-    b->changes[b->count++] = (struct change){p, erase};
+    b->changes[b->count++] = c;
     return TKV_OK;
 }
 
 enum tkv_status tkv_batch_put(struct tkv_batch *batch, const void *key, size_t key_size,
                               const void *value, size_t value_size)
 {
-    return change_add(batch, pair_make(key, key_size, value, value_size), false);
+    return change_add(batch, (struct change){.pair = pair_make(key, key_size, value, value_size)});
 }
 
 enum tkv_status tkv_batch_delete(struct tkv_batch *batch, const void *key, size_t key_size)
 {
-    return change_add(batch, pair_make(key, key_size, NULL, 0), true);
+    return change_add(batch,
+                      (struct change){.pair = pair_make(key, key_size, NULL, 0), .erase = true});
+}
+
+enum tkv_status tkv_batch_delete_range(struct tkv_batch *batch, const void *begin,
+                                       size_t begin_size, const void *end, size_t end_size)
+{
+    return change_add(
+        batch, (struct change){.pair = pair_make(begin, begin_size, end, end_size), .range = true});
 }
 
 const void *tkv_batch_data(const struct tkv_batch *batch, size_t *size)
@@ -165,9 +174,27 @@ const void *tkv_batch_data(const struct tkv_batch *batch, size_t *size)
     return batch->changes;
 }
 
+static void range_delete(struct tkv *db, struct slice begin, struct slice end)
+{
+    size_t i = lower_bound(db, begin);
+    size_t last = lower_bound(db, end);
+    for (size_t k = i; k < last; k++) {
+        free(db->pairs[k].bytes);
+    }
+    if (last > i) {
+        memmove(&db->pairs[i], &db->pairs[last], (db->count - last) * sizeof *db->pairs);
+        db->count -= last - i;
+    }
+    db->sequence++;
+}
+
 static void apply(struct tkv *db, const struct change *c)
 {
     struct slice key = key_of(&c->pair);
+    if (c->range) {
+        range_delete(db, key, slice_of(c->pair.bytes + key.size, c->pair.value_size));
+        return;
+    }
     size_t i = lower_bound(db, key);
     bool there = i < db->count && slice_equal(key_of(&db->pairs[i]), key);
     struct pair p = pair_make(key.data, key.size, c->pair.bytes + key.size, c->pair.value_size);
@@ -265,6 +292,21 @@ void tkv_iter_last(struct tkv_iter *iter)
 {
     size_t end = end_of(iter);
     iter->at = end > begin_of(iter) ? end - 1 : iter->db->count;
+}
+
+void tkv_iter_seek(struct tkv_iter *iter, const void *key, size_t key_size)
+{
+    size_t at = lower_bound(iter->db, slice_of(key, key_size));
+    iter->at = at > begin_of(iter) ? at : begin_of(iter);
+}
+
+void tkv_iter_seek_back(struct tkv_iter *iter, const void *key, size_t key_size)
+{
+    struct slice to = slice_of(key, key_size);
+    size_t at = lower_bound(iter->db, to);
+    at += at < iter->db->count && slice_equal(key_of(&iter->db->pairs[at]), to);
+    at = at < end_of(iter) ? at : end_of(iter);
+    iter->at = at > begin_of(iter) ? at - 1 : iter->db->count;
 }
 
 void tkv_iter_next(struct tkv_iter *iter)

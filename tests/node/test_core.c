@@ -326,6 +326,24 @@ static void test_core__scan_sees_every_key(void)
     }
 }
 
+/* A range is a write as any other: undone with a commit that fails, one commit with its group. */
+static void test_core__a_range_is_deleted(void)
+{
+    struct world w;
+    world_init(&w);
+    GROUP(&w, "0 mset a 1 b 2 c 3 d 4", "+OK\r\n", "0 delrange b d", "+OK\r\n", "1 get b",
+          "$-1\r\n", "1 set c 5", "+OK\r\n", "2 range - +",
+          "*6\r\n$1\r\na\r\n$1\r\n1\r\n$1\r\nc\r\n$1\r\n5\r\n$1\r\nd\r\n$1\r\n4\r\n");
+    EXPECT(faketkv_knobs()->writes == 1);
+    faketkv_knobs()->fail_count = 1;
+    faketkv_knobs()->write_fails = TKV_IO;
+    GROUP(&w, "0 delrange \"\" to end", "-IOERR", "1 dbsize", ":3\r\n");
+    GROUP(&w, "0 multi", "+OK\r\n", "0 delrange c d", "+QUEUED\r\n", "0 get c", "+QUEUED\r\n",
+          "0 exec", "*2\r\n+OK\r\n$-1\r\n", "1 dbsize", ":2\r\n");
+    GROUP(&w, "1 dbsize", ":2\r\n", "0 delrange a", "-ERR wrong number");
+    world_release(&w);
+}
+
 /* A cursor goes on at the very next key: the same one with a zero byte behind it. */
 static void test_core__scan_goes_on_at_the_successor(void)
 {
@@ -434,6 +452,7 @@ TAP_MAIN({
     RUN(test_core__cas);
     RUN(test_core__scan_sees_every_key);
     RUN(test_core__scan_goes_on_at_the_successor);
+    RUN(test_core__a_range_is_deleted);
     RUN(test_core__reply_over_the_limit_is_undone);
     RUN(test_core__read_failure_undoes_the_command);
     RUN(test_core__refused_memory_is_an_error_without_effect);

@@ -22,11 +22,22 @@ struct model {
     size_t key[STEPS];
     uint64_t value[STEPS];
     bool erase[STEPS];
+    bool range[STEPS]; /* from key to before `value`, which is a key's number */
     uint32_t count;
 };
 
 static struct model model;
 static uint64_t values[STEPS];
+
+/* Write i is one of key k's. */
+static bool touches(uint32_t i, size_t k)
+{
+    if (!model.range[i]) {
+        return model.key[i] == k;
+    }
+    return slice_compare(name(model.key[i]), name(k)) <= 0 &&
+           slice_compare(name(k), name(model.value[i])) < 0;
+}
 
 /* Finds every key as the model does: its last write. */
 static bool same(const struct overlay *o)
@@ -37,10 +48,13 @@ static bool same(const struct overlay *o)
     for (size_t k = 0; k < KEYS; k++) {
         const struct overlay_write *w = overlay_find(o, name(k));
         uint32_t i = model.count;
-        while (i > 0 && model.key[i - 1] != k) {
+        while (i > 0 && !touches(i - 1, k)) {
             i--;
         }
         if ((w == NULL) != (i == 0)) {
+            return false;
+        }
+        if (w != NULL && w != &o->writes[i - 1]) {
             return false;
         }
         if (w != NULL && (w->erase != model.erase[i - 1] || !overlay_is_last(o, i - 1) ||
@@ -49,6 +63,22 @@ static bool same(const struct overlay *o)
         }
     }
     return true;
+}
+
+/* Write i is a delete from its key to that one, or the other way round. */
+static void range_add(struct overlay *o, uint32_t i, size_t to)
+{
+    size_t from = model.key[i];
+    int c = slice_compare(name(from), name(to));
+    if (c == 0) {
+        model.count--;
+        return;
+    }
+    model.key[i] = c < 0 ? from : to;
+    model.value[i] = c < 0 ? to : from;
+    model.erase[i] = true;
+    model.range[i] = true;
+    EXPECT(overlay_add_range(o, name(model.key[i]), name(model.value[i])) == ST_OK);
 }
 
 /* Random writes and undos, growing over several table sizes (I1, I2). */
@@ -65,6 +95,11 @@ static void test_overlay__matches_a_list_under_undo(void)
             model.key[i] = prng_below(&g, KEYS);
             model.value[i] = values[i] = prng_next(&g);
             model.erase[i] = prng_below(&g, 3) == 0;
+            model.range[i] = false;
+            if (prng_below(&g, 20) == 0) {
+                range_add(&o, i, prng_below(&g, KEYS));
+                continue;
+            }
             EXPECT(overlay_add(&o, name(model.key[i]), slice_of(&values[i], 8), model.erase[i]) ==
                    ST_OK);
         } else {
@@ -78,7 +113,7 @@ static void test_overlay__matches_a_list_under_undo(void)
     }
     overlay_undo(&o, 0);
     model.count = 0;
-    EXPECT(same(&o) && o.bytes == 0 && o.key_count == 0);
+    EXPECT(same(&o) && o.bytes == 0 && o.key_count == 0 && o.ranges == 0);
     overlay_release(&o);
     EXPECT(te.live == 0);
 }

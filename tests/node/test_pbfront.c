@@ -350,7 +350,7 @@ static void test_pbfront__says_what_it_does_not_do(void)
     struct world w;
     world_init(&w);
     ASK(&w, BAD_REQUEST, .op = 0);
-    ASK(&w, UNSUPPORTED, .op = PBMSG_DELETE_RANGE, .delete_range.to_end = true);
+    ASK(&w, UNSUPPORTED, .op = PBMSG_ADD_MEMBER, .add_member.node = 3);
     ASK(&w, UNSUPPORTED, .op = PBMSG_MEMBERS);
     ASK(&w, UNSUPPORTED, .op = PBMSG_STATUS);
     EXPECT(ask_bytes(&w, slice_of("\x52\xff", 2), 0) == ST_OK);
@@ -361,6 +361,29 @@ static void test_pbfront__says_what_it_does_not_do(void)
     response_read(&w, j);
     EXPECT(w.r.code == PBMSG_CODE_TOO_LARGE && w.ends);
     job_free(j);
+    world_release(&w);
+}
+
+static void test_pbfront__deletes_ranges(void)
+{
+    struct world w;
+    world_init(&w);
+    for (char c = 'a'; c <= 'g'; c++) {
+        put(&w, (char[]){c, '\0'}, "vv");
+    }
+    ASK(&w, BAD_REQUEST, .op = PBMSG_DELETE_RANGE, .delete_range.start = text("a"));
+    ASK(&w, BAD_REQUEST, .op = PBMSG_DELETE_RANGE,
+        .delete_range = {.has_end = true, .end = text("b"), .to_end = true});
+    ASK(&w, OK, .op = PBMSG_DELETE_RANGE, .delete_range.has_end = true); /* to before "" */
+    ASK(&w, OK, .op = PBMSG_SCAN, .scan.count_only = true);
+    EXPECT(w.r.scan.count == 7);
+    ASK(&w, OK, .op = PBMSG_DELETE_RANGE,
+        .delete_range = {.start = text("b"), .has_end = true, .end = text("d")});
+    EXPECT(holds(&w, "b", "(none)") && holds(&w, "c", "(none)") && holds(&w, "d", "vv"));
+    ASK(&w, OK, .op = PBMSG_DELETE_RANGE, .delete_range = {.start = text("f"), .to_end = true});
+    EXPECT(holds(&w, "e", "vv") && holds(&w, "f", "(none)") && holds(&w, "g", "(none)"));
+    ASK(&w, OK, .op = PBMSG_DELETE_RANGE, .delete_range.to_end = true);
+    EXPECT(holds(&w, "a", "(none)") && holds(&w, "e", "(none)"));
     world_release(&w);
 }
 
@@ -466,7 +489,7 @@ static void test_pbfront__refused_memory(void)
 TAP_MAIN(RUN(test_pbfront__gets_what_was_put); RUN(test_pbfront__conditions_of_a_put);
          RUN(test_pbfront__cas_append_incr); RUN(test_pbfront__keys_have_limits);
          RUN(test_pbfront__a_batch_is_one_commit); RUN(test_pbfront__scans_in_pages);
-         RUN(test_pbfront__says_what_it_does_not_do);
+         RUN(test_pbfront__deletes_ranges); RUN(test_pbfront__says_what_it_does_not_do);
          RUN(test_pbfront__a_session_is_not_forgotten_silently);
          RUN(test_pbfront__what_comes_too_late_is_not_begun);
          RUN(test_pbfront__durability_of_a_request);

@@ -244,6 +244,8 @@ static const char *draw_line(struct prng *g, char *line, size_t size)
         "session open 3",
         "session close %d",
         "mget k%d k%d",
+        "delrange k%d k%d",
+        "delrange k%d to end",
     };
     const char *form = forms[prng_below(g, sizeof forms / sizeof *forms)];
     int a = (int)prng_below(g, 12);
@@ -513,7 +515,7 @@ static void statemachine__its_own_rows_are_nobody_elses(void)
     struct machine m;
     log_init(&l);
     machine_init(&m);
-    (void)open_session(&m, &l);
+    uint64_t session = open_session(&m, &l);
     EXPECT(says(&m, &l, 0, 0, "set \"\\xff\\xff\" v",
                 "-ERR keys may not begin with the bytes ff ff\r\n"));
     EXPECT(says(&m, &l, 0, 0, "mset a 1 \"\\xff\\xffn\" v",
@@ -525,6 +527,104 @@ static void statemachine__its_own_rows_are_nobody_elses(void)
     EXPECT(says(&m, &l, 0, 0, "dbsize", ":2\r\n"));
     EXPECT(says(&m, &l, 0, 0, "range - + limit 1 rev", "*2\r\n$2\r\n\xff\xfe\r\n$1\r\nv\r\n"));
     EXPECT(says(&m, &l, 0, 0, "range \"\\xff\\xff\" \"\\xff\\xff\\xff\"", "*0\r\n"));
+    EXPECT(says(&m, &l, session, 1, "set k v", "+OK\r\n"));
+    EXPECT(says(&m, &l, 0, 0, "delrange \"\" \"\\xff\\xff\\xff\"", "+OK\r\n"));
+    EXPECT(says(&m, &l, 0, 0, "delrange \"\\xff\\xff\" to end", "+OK\r\n"));
+    EXPECT(says(&m, &l, 0, 0, "dbsize", ":0\r\n"));
+    EXPECT(says(&m, &l, session, 1, "set k v", "+OK\r\n")); /* its reply is there */
+    EXPECT(says(&m, &l, 0, 0, "dbsize", ":0\r\n"));
+    machine_release(&m);
+    log_release(&l);
+}
+
+/* ---- ranges ---- */
+
+#define MODEL_KEYS 26
+
+/* A line, done to the model: a value is a letter, 0 for none. */
+static void draw_range_line(struct prng *g, char *model, char *line, size_t size)
+{
+    int a = (int)prng_below(g, MODEL_KEYS);
+    int b = (int)prng_below(g, MODEL_KEYS);
+    switch (prng_below(g, 6)) {
+    case 0:
+        (void)snprintf(line, size, "delrange %c %c", 'a' + a, 'a' + b);
+        for (int k = a; k < b; k++) {
+            model[k] = 0;
+        }
+        return;
+    case 1:
+        a = MODEL_KEYS - 1 - a / 4;
+        (void)snprintf(line, size, "delrange %c TO end", 'a' + a);
+        memset(model + a, 0, (size_t)(MODEL_KEYS - a));
+        return;
+    case 2:
+        (void)snprintf(line, size, "del %c", 'a' + a);
+        model[a] = 0;
+        return;
+    default:
+        (void)snprintf(line, size, "set %c %c", 'a' + a, 'A' + b);
+        model[a] = (char)('A' + b);
+        return;
+    }
+}
+
+/* What RANGE says of the model. */
+static void model_range(const char *model, bool reverse, char *out)
+{
+    int count = 0;
+    for (int k = 0; k < MODEL_KEYS; k++) {
+        count += model[k] != 0;
+    }
+    out += sprintf(out, "*%d\r\n", 2 * count);
+    for (int i = 0; i < MODEL_KEYS; i++) {
+        int k = reverse ? MODEL_KEYS - 1 - i : i;
+        if (model[k] != 0) {
+            out += sprintf(out, "$1\r\n%c\r\n$1\r\n%c\r\n", 'a' + k, model[k]);
+        }
+    }
+}
+
+/* Reads see what was written before them in their entry, in other entries that are not committed
+ * to the database yet, and in it. */
+static void statemachine__deleted_ranges_agree_with_an_array(void)
+{
+    static struct log l;
+    struct machine m;
+    struct prng g = {5};
+    char model[MODEL_KEYS] = {0};
+    char line[64], want[1024];
+    log_init(&l);
+    machine_init(&m);
+    struct statemachine_sink sink = {on_reply, &m};
+    for (int step = 0; step < 400; step++) {
+        log_begin(&l);
+        uint32_t writes = (uint32_t)prng_below(&g, 8);
+        for (uint32_t i = 0; i < writes; i++) {
+            draw_range_line(&g, model, line, sizeof line);
+            log_request(&l, 0, 0, line);
+        }
+        log_request(&l, 0, 0, "range - +");
+        log_request(&l, 0, 0, "range - + rev");
+        int k = (int)prng_below(&g, MODEL_KEYS);
+        (void)snprintf(line, sizeof line, "exists %c", 'a' + k);
+        log_request(&l, 0, 0, line);
+        log_end(&l);
+        EXPECT(statemachine_apply(&m.sm, &l.entries[l.count - 1], &sink) == ST_OK);
+        model_range(model, false, want);
+        EXPECT(replied(&m, writes, want));
+        model_range(model, true, want);
+        EXPECT(replied(&m, writes + 1, want));
+        EXPECT(replied(&m, writes + 2, model[k] != 0 ? ":1\r\n" : ":0\r\n"));
+        if (prng_below(&g, 3) == 0) {
+            EXPECT(statemachine_commit(&m.sm) == ST_OK);
+        }
+    }
+    EXPECT(says(&m, &l, 0, 0, "delrange a to b", "-ERR syntax error\r\n"));
+    EXPECT(says(&m, &l, 0, 0, "delrange a b c", "-ERR syntax error\r\n"));
+    EXPECT(says(&m, &l, 0, 0, "delrange b a", "+OK\r\n"));
+    model_range(model, false, want);
+    EXPECT(says(&m, &l, 0, 0, "range - +", want));
     machine_release(&m);
     log_release(&l);
 }
@@ -666,6 +766,7 @@ TAP_MAIN({
     RUN(statemachine__a_transaction_is_done_once);
     RUN(statemachine__a_reply_over_the_limit_undoes_the_request);
     RUN(statemachine__its_own_rows_are_nobody_elses);
+    RUN(statemachine__deleted_ranges_agree_with_an_array);
     RUN(statemachine__configurations_are_kept);
     RUN(statemachine__an_entry_that_is_none_changes_nothing);
     RUN(statemachine__a_foreign_database_is_refused);
