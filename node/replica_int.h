@@ -200,6 +200,7 @@ struct replica {
     uint64_t pending_since;
     bool stalled;
     bool halted;       /* nothing more happens but the end */
+    bool cramped;      /* the core stands still for want of room for terms */
     bool unflushed;    /* messages were handed to the transport */
     struct list held;  /* struct replicamsg, by their `after` */
     uint64_t apply_to; /* entries below it are to be applied */

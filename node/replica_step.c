@@ -289,10 +289,30 @@ static void note_step(struct replica *r, const struct raft_event *e, const struc
              &(struct env_note){.kind = NOTE_CORE_STEPPED, .data = &step, .size = sizeof step});
 }
 
+/* Room for twice as many terms. Without memory for that the core asks again. */
+static void core_grow(struct replica *r)
+{
+    struct raft_options o = r->o.raft;
+    o.runs *= 2;
+    size_t size = raft_size(&o);
+    void *memory = size > 0 ? env_alloc(r->env, size) : NULL;
+    r->cramped = false;
+    if (memory != NULL) {
+        struct raft *old = r->core;
+        ENV_PROBE(r->env, "replica: the core gets room for more terms");
+        r->core = raft_copy_grown(memory, old, o.runs);
+        r->o.raft.runs = o.runs;
+        env_release(r->env, old);
+    }
+}
+
 void replica_step(struct replica *r, struct raft_event *e, const struct replica_input *in)
 {
     if (r->halted) {
         return;
+    }
+    if (r->cramped) {
+        core_grow(r);
     }
     e->now = r->now;
     enum status st = raft_step(r->core, e, &r->out);
@@ -305,6 +325,7 @@ void replica_step(struct replica *r, struct raft_event *e, const struct replica_
     note_step(r, e, in);
     r->deadline = r->out.deadline;
     replica_snap_seen(r, r->out.seen);
+    r->cramped = r->cramped || (r->out.seen & RAFT_SEEN(RAFT_SEEN_RUNS_STUCK)) != 0;
     if (r->out.apply_hi > r->out.apply_lo) {
         CK(r->out.apply_lo == r->apply_to); /* C5: in order, each once */
         r->apply_to = r->out.apply_hi;

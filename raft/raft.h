@@ -77,8 +77,8 @@ struct raft_options {
     /* room: what raft_size() depends on */
     uint32_t members; /* at most RAFT_MEMBERS_MAX [that] */
     uint32_t runs;    /* terms of the log that it remembers; what is older is sent as a snapshot
-                         only, so it must be in one: see RAFT_SEEN_RUNS_FULL. At least twice what
-                         the log has at the start [1024] */
+                         only, so it must be in one: see RAFT_SEEN_RUNS_FULL, RUNS_STUCK. At least
+                         twice what the log has at the start [1024] */
     uint32_t window;  /* entries whose sizes it remembers, a power of two [4096] */
     uint32_t reads;   /* reads that wait at a time [1024] */
     /* flow control */
@@ -267,9 +267,11 @@ enum raft_seen {
     RAFT_SEEN_FETCH,        /* needs old entries */
     RAFT_SEEN_DAMAGE,       /* entries of the log are damaged */
     RAFT_SEEN_REPAIRED,
-    RAFT_SEEN_CUT,       /* damage dropped: proven uncommitted */
-    RAFT_SEEN_RUNS_FULL, /* forgot the oldest terms */
-    RAFT_SEEN_MERGED,    /* more writes under way than it remembers apart */
+    RAFT_SEEN_CUT,        /* damage dropped: proven uncommitted */
+    RAFT_SEEN_RUNS_FULL,  /* forgot the oldest terms, or would have liked to: a snapshot helps */
+    RAFT_SEEN_RUNS_STUCK, /* they are not in a snapshot: nothing is taken any more, raft_copy_grown
+                           */
+    RAFT_SEEN_MERGED,     /* more writes under way than it remembers apart */
     RAFT_SEEN_COUNT
 };
 
@@ -307,6 +309,10 @@ uint32_t raft_actions_max(const struct raft *r);
 
 /* Makes *to (raft_size bytes of the same options) the same as *from; costs what is in use. */
 void raft_copy(struct raft *to, const struct raft *from);
+
+/* The same state with room for more runs, in memory of raft_size bytes of such options. What `out`
+ * of the last step points to is in the old one. */
+struct raft *raft_copy_grown(void *memory, const struct raft *from, uint32_t runs);
 
 /* Of the whole state: equal states have equal digests, on every machine. */
 uint64_t raft_digest(const struct raft *r);

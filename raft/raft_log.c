@@ -108,6 +108,7 @@ static bool forget_run(struct raft *r, struct raft_out *out)
     struct raft_run *runs = runs_of(r);
     saw(out, RAFT_SEEN_RUNS_FULL);
     if (r->run_end - r->run_begin < 2 || runs[r->run_begin + 1].first - 1 > r->snap.index) {
+        saw(out, RAFT_SEEN_RUNS_STUCK);
         return false;
     }
     r->floor.index = runs[r->run_begin + 1].first - 1;

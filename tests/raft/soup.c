@@ -289,6 +289,21 @@ static void tell_step(const struct soup *s, const struct soup_node *n, const str
         U(v.last), U(v.durable), U(v.commit), U(v.applied), U(s->out.seen));
 }
 
+/* The core stands still for want of room for terms. */
+static void make_room(struct soup *s, struct soup_node *n)
+{
+    struct raft_options o = s->options;
+    struct raft *old = n->core;
+    o.self = n->id;
+    o.runs = n->runs *= 2;
+    n->core = raft_copy_grown(malloc(raft_size(&o)), old, o.runs);
+    n->wants_room = false;
+    if (raft_digest(n->core) != raft_digest(old)) {
+        soup_wrong(s, "node %llu is another when it has grown", U(n->id));
+    }
+    free(old);
+}
+
 /* One step, and all that comes of it but what takes time. */
 static enum status step_with(struct soup *s, struct soup_node *n, const struct raft_event *event,
                              const struct soup_msg *from, const struct soup_entry *payload)
@@ -297,6 +312,9 @@ static enum status step_with(struct soup *s, struct soup_node *n, const struct r
     uint64_t ids[64];
     if (!soup_fine(s) || !n->up) {
         return ST_STOPPED;
+    }
+    if (n->wants_room) {
+        make_room(s, n);
     }
     e.now = soup_clock(s, n);
     s->steps++;
@@ -310,6 +328,7 @@ static enum status step_with(struct soup *s, struct soup_node *n, const struct r
         s->seen_count[__builtin_ctzll(seen)]++;
     }
     n->wants_snapshot = n->wants_snapshot || (s->out.seen & RAFT_SEEN(RAFT_SEEN_RUNS_FULL)) != 0;
+    n->wants_room = n->wants_room || (s->out.seen & RAFT_SEEN(RAFT_SEEN_RUNS_STUCK)) != 0;
     const struct raft_write *w = &s->out.save;
     uint64_t *many = w->hi - w->lo > 64 ? malloc((w->hi - w->lo) * sizeof *many) : ids;
     for (uint64_t i = w->lo; i < w->hi; i++) {

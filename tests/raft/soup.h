@@ -69,6 +69,8 @@ struct soup_node {
     bool made;
     bool up;
     bool wants_snapshot; /* the core said so */
+    bool wants_room;     /* for terms, as well */
+    uint32_t runs;       /* what it has */
     bool mute;           /* its disk does nothing by itself (soup_run) */
     uint64_t id;
     uint64_t incarnation;

@@ -233,6 +233,8 @@ void soup_up(struct soup *s, uint64_t id)
     struct raft_run *runs = malloc((n->disk.count + 1) * sizeof *runs);
     read_disk(n, &st, runs);
     o.runs = o.runs > 2 * st.run_count ? o.runs : 2 * st.run_count;
+    n->runs = o.runs;
+    n->wants_room = false;
     n->core = raft_init(malloc(raft_size(&o)), &o);
     n->up = true;
     n->done = n->told = 0;

@@ -458,6 +458,33 @@ static void test_raft_repl__many_terms_are_taken_in_several_writes(void)
     done(&s);
 }
 
+/* More terms than a node has room for, none of them in a snapshot, and nothing committed but by
+ * taking them: it says so, and gets the room. */
+static void test_raft_repl__a_core_that_is_full_of_terms_grows(void)
+{
+    static const uint64_t three[] = {3, 0};
+    struct soup s;
+    soup_init(&s, 3, 12);
+    s.options.no_prevote = true;
+    soup_up(&s, 1);
+    s.options.runs = 4; /* of the others */
+    soup_up_all(&s);
+    for (int i = 0; i < 12; i++) { /* a no-op each, which nobody else gets */
+        elect_by(&s, 1, three);
+        persist(&s, 1);
+    }
+    uint64_t last = view(&s, 1).last;
+    EXPECT(last > 12 && view(&s, 1).commit == 1);
+    EXPECT(!saw_it(&s, RAFT_SEEN_RUNS_STUCK));
+    soup_run(&s, 10 * s.options.election);
+    EXPECT(saw_it(&s, RAFT_SEEN_RUNS_STUCK));
+    for (uint64_t id = 1; id <= 3; id++) {
+        EXPECT(view(&s, id).commit >= last);
+    }
+    soup_heal(&s);
+    done(&s);
+}
+
 TAP_MAIN({
     RUN(test_raft_repl__figure_8);
     RUN(test_raft_repl__an_entry_of_its_term_commits_those_before);
@@ -473,4 +500,5 @@ TAP_MAIN({
     RUN(test_raft_repl__old_entries_are_fetched_before_they_are_sent);
     RUN(test_raft_repl__an_unreachable_peer_is_probed_anew);
     RUN(test_raft_repl__many_terms_are_taken_in_several_writes);
+    RUN(test_raft_repl__a_core_that_is_full_of_terms_grows);
 })
