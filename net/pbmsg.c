@@ -105,6 +105,7 @@ static const struct pb_field pbmsg_add_member_fields[] = {
     PB_FIELD(struct pbmsg_add_member, 2, address, STRING),
     PB_FIELD(struct pbmsg_add_member, 3, peer_address, STRING),
     PB_FIELD(struct pbmsg_add_member, 4, learner, BOOL),
+    PB_FIELD(struct pbmsg_add_member, 5, incarnation, FIXED64),
 };
 static const struct pb_table pbmsg_add_member_table =
     PB_TABLE("AddMember", struct pbmsg_add_member, pbmsg_add_member_fields);

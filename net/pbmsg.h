@@ -177,6 +177,7 @@ struct pbmsg_add_member {
     struct slice address;
     struct slice peer_address;
     bool learner;
+    uint64_t incarnation;
 };
 
 struct pbmsg_remove_member {

@@ -2,6 +2,7 @@
 #include "node/cmdraft.h"
 
 #include "env/addr.h"
+#include "node/node.h"
 #include "node/rowkey.h"
 
 #include <inttypes.h>
@@ -103,31 +104,63 @@ static const char *roles_text(const struct raft_peer_view *p)
     return (p->roles & RAFT_OUT) == 0 ? "voter" : (p->roles & RAFT_IN) != 0 ? "both" : "leaving";
 }
 
-/* RAFT MEMBERS: a list of maps. What a leader alone knows is missing elsewhere. */
+static void number_reply(struct call *c, const char *name, uint64_t value)
+{
+    reply_text(c->reply, name);
+    reply_integer(c->reply, (int64_t)value);
+}
+
+static void text_reply(struct call *c, const char *name, const char *value)
+{
+    reply_text(c->reply, name);
+    reply_text(c->reply, value);
+}
+
+/* How far it is, as a leader knows it. */
+static void progress_reply(struct call *c, const struct replica_members *m,
+                           const struct raft_peer_view *p)
+{
+    number_reply(c, "match", p->match);
+    number_reply(c, "next", p->next);
+    text_reply(c, "flow", flow_text(p));
+    number_reply(c, "silent_ms", m->now > p->contact ? (m->now - p->contact) / MS : 0);
+}
+
+/* What a leader alone knows is missing elsewhere, and so are addresses that nobody knows. */
+static void member_reply(struct call *c, const struct replica_members *m,
+                         const struct raft_peer_view *p, const struct memberview_row *row)
+{
+    bool reached = row != NULL && row->peers[0] != '\0';
+    bool serves = row != NULL && row->clients[0] != '\0';
+    reply_map(c->reply, (m->leads ? 7u : 3u) + reached + serves);
+    number_reply(c, "node", p->id);
+    reply_text(c->reply, "incarnation");
+    number_text(c, p->incarnation);
+    text_reply(c, "role", roles_text(p));
+    if (m->leads) {
+        progress_reply(c, m, p);
+    }
+    if (reached) {
+        text_reply(c, "peer_address", row->peers);
+    }
+    if (serves) {
+        text_reply(c, "address", row->clients);
+    }
+}
+
+/* RAFT MEMBERS: a list of maps. */
 static void members_reply(struct call *c)
 {
     struct replica_members m;
+    struct memberview v = {.count = 0};
     replica_members(c->core->replica, &m);
+    if (c->core->look != NULL) {
+        c->core->look(c->core->look_arg, &v);
+    }
+    c->job->index = m.index;
     reply_array(c->reply, m.count);
     for (uint32_t i = 0; i < m.count; i++) {
-        const struct raft_peer_view *p = &m.member[i];
-        reply_map(c->reply, m.leads ? 7 : 3);
-        reply_text(c->reply, "node");
-        reply_integer(c->reply, (int64_t)p->id);
-        reply_text(c->reply, "incarnation");
-        number_text(c, p->incarnation);
-        reply_text(c->reply, "role");
-        reply_text(c->reply, roles_text(p));
-        if (m.leads) {
-            reply_text(c->reply, "match");
-            reply_integer(c->reply, (int64_t)p->match);
-            reply_text(c->reply, "next");
-            reply_integer(c->reply, (int64_t)p->next);
-            reply_text(c->reply, "flow");
-            reply_text(c->reply, flow_text(p));
-            reply_text(c->reply, "silent_ms");
-            reply_integer(c->reply, m.now > p->contact ? (int64_t)((m.now - p->contact) / MS) : 0);
-        }
+        member_reply(c, &m, &m.member[i], memberview_find(&v, m.member[i].id));
     }
 }
 
@@ -138,13 +171,21 @@ const char *cmdraft_state(unsigned state)
     return names[state < 6 ? state : 0];
 }
 
-static void number_reply(struct call *c, const char *name, uint64_t value)
+/* [node, match, next, flow, silent_ms] of each; of a leader. */
+static void all_progress_reply(struct call *c)
 {
-    reply_text(c->reply, name);
-    reply_integer(c->reply, (int64_t)value);
+    struct replica_members m;
+    replica_members(c->core->replica, &m);
+    reply_text(c->reply, "progress");
+    reply_array(c->reply, m.leads ? m.count : 0);
+    for (uint32_t i = 0; m.leads && i < m.count; i++) {
+        reply_map(c->reply, 5);
+        number_reply(c, "node", m.member[i].id);
+        progress_reply(c, &m, &m.member[i]);
+    }
 }
 
-static void status_reply(struct call *c)
+static void status_reply(struct call *c, bool progress)
 {
     struct replica_status s;
     replica_status(c->core->replica, &s);
@@ -153,7 +194,7 @@ static void status_reply(struct call *c)
     if (peer->family != 0) {
         (void)addr_format(peer, text);
     }
-    reply_map(c->reply, 13);
+    reply_map(c->reply, 18u + progress);
     number_reply(c, "node", s.raft.self);
     reply_text(c->reply, "incarnation");
     number_text(c, s.raft.incarnation);
@@ -168,8 +209,16 @@ static void status_reply(struct call *c)
     number_reply(c, "applied", s.applied.place.index);
     number_reply(c, "members", s.raft.members);
     number_reply(c, "damaged", s.raft.damaged);
-    reply_text(c->reply, "peer_address");
-    reply_text(c->reply, text);
+    text_reply(c, "peer_address", text);
+    reply_text(c->reply, "cluster");
+    number_text(c, s.cluster);
+    number_reply(c, "snapshot", s.snapshot);
+    number_reply(c, "sessions", s.sessions);
+    number_reply(c, "uptime_ms", (env_clock_mono(c->core->env) - c->core->started_ns) / MS);
+    text_reply(c, "version", NODE_VERSION);
+    if (progress) {
+        all_progress_reply(c);
+    }
 }
 
 /* ---- changing ---- */
@@ -187,8 +236,32 @@ static const struct change_word changes[] = {
     {"transfer", REPLICA_TRANSFER, 3},
 };
 
+/* RAFT JOIN node incarnation address [LEARNER] */
+static enum status join_route(struct call *c)
+{
+    struct replica_change x = {.kind = REPLICA_JOIN, .address = c->args[4]};
+    char text[ADDR_TEXT_MAX];
+    x.learner = c->count == 6 && command_is(c, 5, "learner");
+    if (c->count == 6 && !x.learner) {
+        return command_syntax_error(c);
+    }
+    if (!number_read(c, 2, &x.node) || !number_read(c, 3, &x.incarnation)) {
+        return command_not_integer(c);
+    }
+    if (x.address.size > 0 && !address_read(c, 4, text)) {
+        reply_error(c->reply, "ERR an address is ADDR:PORT, numeric");
+        return ST_OK;
+    }
+    c->job->change = x;
+    c->job->route = JOB_CHANGES;
+    return ST_OK;
+}
+
 static enum status change_route(struct call *c)
 {
+    if (command_is(c, 1, "join") && (c->count == 5 || c->count == 6)) {
+        return join_route(c);
+    }
     struct replica_change x = {.kind = REPLICA_ADD};
     const struct change_word *w = NULL;
     for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
@@ -214,7 +287,9 @@ enum status cmdraft_route(struct call *c)
     if (command_is(c, 1, "members") && c->count == 2) {
         members_reply(c);
     } else if (command_is(c, 1, "status") && c->count == 2) {
-        status_reply(c);
+        status_reply(c, false);
+    } else if (command_is(c, 1, "status") && c->count == 3 && command_is(c, 2, "progress")) {
+        status_reply(c, true);
     } else if (command_is(c, 1, "address")) {
         c->job->route = JOB_WRITES;
     } else {
@@ -227,7 +302,9 @@ static void refused_reply(struct reply *r, const struct replica_change *x,
                           enum replica_outcome outcome)
 {
     if (outcome == REPLICA_UNKNOWN) {
-        reply_error(r, "UNKNOWN no answer in time: whether the change came about is not known");
+        const char *join = x->kind == REPLICA_JOIN ? "; asked for again it goes on" : "";
+        reply_error(r, "UNKNOWN no answer in time: whether the change came about is not known%s",
+                    join);
     } else if (x->kind == REPLICA_SNAPSHOT) {
         reply_error(r, "TRYAGAIN the database was not written out in time");
     } else if (x->why == RAFT_NOT_LEADER) {

@@ -22,6 +22,7 @@
 #include "env/env.h"
 #include "node/cursor.h"
 #include "node/job.h"
+#include "node/memberview.h"
 #include "node/nodelog.h"
 #include "node/nodeopt.h"
 #include "node/view.h"
@@ -41,6 +42,9 @@ struct core {
     struct tkv *db;          /* borrowed; NULL: it is the replica's */
     struct replica *replica; /* borrowed; NULL: this node does not replicate */
     struct front *front;     /* of the core thread, with a replica */
+    /* What this node knows of the others: member_look. NULL: nothing. */
+    void (*look)(void *arg, struct memberview *v);
+    void *look_arg;
     const struct nodeopt *opt;
     struct nodelog log;
     int poller; /* of the reactor, to wake it */

@@ -35,6 +35,10 @@ struct member {
     struct roster roster;
     uint64_t noted[ROSTER_ROWS_MAX]; /* nodes that have admitted this process, each once */
     uint32_t noted_count;
+    struct {
+        uint64_t id; /* 0: free */
+        char clients[ADDR_TEXT_MAX];
+    } said[ROSTER_ROWS_MAX]; /* where nodes say that they take clients */
 };
 
 static uint64_t not_zero(uint64_t v)
@@ -196,6 +200,26 @@ static enum status disk_note(struct member *m, struct roster_row *row, uint64_t 
     return st;
 }
 
+/* Remembers where it takes clients, if that can be of use to others. Locked. */
+static void clients_note(struct member *m, uint64_t id, struct slice text)
+{
+    struct env_addr addr;
+    char copy[ADDR_TEXT_MAX];
+    uint32_t at = 0;
+    while (at + 1 < ROSTER_ROWS_MAX && m->said[at].id != id && m->said[at].id != 0) {
+        at++;
+    }
+    if (text.size >= sizeof copy) {
+        return;
+    }
+    memcpy(copy, text.data != NULL ? text.data : "", text.size);
+    copy[text.size] = '\0';
+    if (addr_parse(copy, &addr, NULL) == ST_OK && addr.port != 0) {
+        m->said[at].id = id;
+        (void)addr_format(&addr, m->said[at].clients);
+    }
+}
+
 static enum status admit(struct member *m, const struct peers_visitor *v,
                          enum peermsg_refusal *refusal, bool *moved)
 {
@@ -207,6 +231,7 @@ static enum status admit(struct member *m, const struct peers_visitor *v,
     if (row == NULL || row->incarnation != v->incarnation) {
         return ST_OK; /* one that waits to be added; what it says counts nothing */
     }
+    clients_note(m, v->id, v->clients);
     *moved = v->addr.family != 0 && !row->ruled;
     if (*moved) {
         row->addr = v->addr; /* it knows best; durable with the next change */
@@ -668,6 +693,41 @@ enum status member_close(struct member *m)
 struct replica *member_replica(struct member *m)
 {
     return m->replica;
+}
+
+static bool is_noted(const struct member *m, uint64_t id)
+{
+    bool found = id == m->opt->id;
+    for (uint32_t i = 0; i < m->noted_count; i++) {
+        found = found || m->noted[i] == id;
+    }
+    return found;
+}
+
+void member_look(void *member, struct memberview *v)
+{
+    struct member *m = member;
+    *v = (struct memberview){.count = 0};
+    env_mutex_lock(m->env, &m->m);
+    v->waits = !m->roster.known;
+    for (uint32_t i = 0; i < m->roster.count; i++) {
+        const struct roster_row *row = &m->roster.rows[i];
+        struct memberview_row *out = &v->rows[v->count++];
+        out->id = row->id;
+        out->met = !v->waits || is_noted(m, row->id);
+        if (row->addr.family != 0) {
+            (void)addr_format(&row->addr, out->peers);
+        }
+        for (uint32_t k = 0; k < ROSTER_ROWS_MAX; k++) {
+            if (m->said[k].id == row->id) {
+                memcpy(out->clients, m->said[k].clients, sizeof out->clients);
+            }
+        }
+        if (row->id == m->opt->id && m->opt->listen.port != 0) {
+            (void)addr_format(&m->opt->listen, out->clients);
+        }
+    }
+    env_mutex_unlock(m->env, &m->m);
 }
 
 struct env_addr member_address(const struct member *m)

@@ -22,6 +22,7 @@
 #ifndef NODE_MEMBER_H
 #define NODE_MEMBER_H
 
+#include "node/memberview.h"
 #include "node/nodeopt.h"
 #include "node/replica.h"
 
@@ -35,6 +36,9 @@ struct replica *member_replica(struct member *m);
 void member_stop(struct member *m);
 /* After member_stop, or without member_start. NULL is harmless. */
 NODISCARD enum status member_close(struct member *m);
+
+/* From any thread. */
+void member_look(void *member, struct memberview *v);
 
 /* Where it takes other nodes; family 0: it does not. */
 struct env_addr member_address(const struct member *m);

@@ -64,6 +64,10 @@ static enum status member_serve(struct env *env, struct nodeopt *opt, struct err
         return st;
     }
     st = core_new(env, NULL, member_replica(m), opt, &core);
+    if (st == ST_OK) {
+        core->look = member_look;
+        core->look_arg = m;
+    }
     st = st == ST_OK ? member_start(m, err) : err_status(err, st, "cannot start");
     if (st == ST_OK) {
         opt->peer_listen = member_address(m); /* RAFT STATUS tells it */

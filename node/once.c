@@ -101,6 +101,7 @@ enum status once_count(struct once *o, uint64_t *count)
 
 static enum status count_write(struct once *o, uint64_t count)
 {
+    o->counted = true;
     char key[ROWKEY_MAX];
     char value[8];
     code_put64(value, count);

@@ -39,6 +39,7 @@ struct once {
     struct view *view; /* borrowed */
     uint64_t index;    /* of the entry */
     uint64_t salt;     /* differs between requests, the same on every node */
+    bool counted;      /* out: there are more or fewer sessions now */
 };
 
 enum once_verdict {

@@ -267,12 +267,34 @@ static void add_node(struct words *w, uint64_t node)
     add_number(w, (int64_t)(node & INT64_MAX));
 }
 
+/* Its incarnation may not fit into an int64. */
+static void add_joining(struct words *w, const struct pbmsg_add_member *m)
+{
+    add_node(w, m->node);
+    if (m->incarnation == 0) {
+        refuse(w, PBMSG_CODE_BAD_REQUEST,
+               "the incarnation is wanted: the new node's Status has it");
+    }
+    char *text = w->text[w->texts++];
+    int size = snprintf(text, sizeof w->text[0], "%" PRIu64, m->incarnation);
+    add(w, slice_of(text, (size_t)size));
+    add(w, m->peer_address);
+    if (m->learner) {
+        add_word(w, "LEARNER");
+    }
+}
+
 static void words_raft(struct words *w, const struct pbmsg_request *r)
 {
     begin(w, (enum pbmsg_which)r->op, "RAFT");
     switch (r->op) {
     case PBMSG_STATUS:
         add_word(w, "STATUS");
+        add_word(w, "PROGRESS");
+        break;
+    case PBMSG_ADD_MEMBER:
+        add_word(w, "JOIN");
+        add_joining(w, &r->add_member);
         break;
     case PBMSG_MEMBERS:
         add_word(w, "MEMBERS");
@@ -333,6 +355,7 @@ static void words_request(struct words *w, const struct pbmsg_request *r)
         return;
     case PBMSG_STATUS:
     case PBMSG_MEMBERS:
+    case PBMSG_ADD_MEMBER:
     case PBMSG_TRANSFER:
     case PBMSG_SNAPSHOT:
     case PBMSG_REMOVE_MEMBER:

@@ -234,9 +234,13 @@ static enum status tell_result(const struct pbfront_telling *t, const struct job
         r->open_session.session = (uint64_t)integer_at(t, 0);
         return ST_OK;
     case PBMSG_MEMBERS:
+        r->members.index = j->index;
+        r->index = 0; /* no state was read */
         return pbfront_raft_members(t, &r->members);
     case PBMSG_STATUS:
-        pbfront_raft_status(t, &r->status);
+        return pbfront_raft_status(t, &r->status);
+    case PBMSG_ADD_MEMBER:
+        r->add_member.index = j->change.place.index;
         return ST_OK;
     case PBMSG_TRANSFER:
         r->transfer.leader = j->change.node;

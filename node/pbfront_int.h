@@ -24,7 +24,8 @@ const struct respval_node *pbfront_answer_node(const struct pbfront_telling *t, 
 struct slice pbfront_answer_text(const struct pbfront_telling *t, uint32_t i);
 
 /* Of RAFT STATUS and RAFT MEMBERS. */
-void pbfront_raft_status(const struct pbfront_telling *t, struct pbmsg_status_result *r);
+NODISCARD enum status pbfront_raft_status(const struct pbfront_telling *t,
+                                          struct pbmsg_status_result *r);
 NODISCARD enum status pbfront_raft_members(const struct pbfront_telling *t,
                                            struct pbmsg_members_result *r);
 

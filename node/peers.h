@@ -56,6 +56,7 @@ struct peers_visitor {
     uint64_t incarnation;
     uint64_t disk;        /* 0: not said */
     struct env_addr addr; /* where it says that it is reached; family 0: nothing of use */
+    struct slice clients; /* where it says that it takes clients, as text; for the call */
     bool bulk;            /* the connection is for snapshots */
 };
 

@@ -131,6 +131,7 @@ static enum status judge(struct peers *p, const struct peermsg *m, const struct 
                               .incarnation = m->incarnation,
                               .disk = m->hello.disk,
                               .addr = *addr,
+                              .clients = m->hello.address,
                               .bulk = m->hello.channel != PEERMSG_CHANNEL_CONTROL};
     return p->o.admit(p->o.arg, &v, refusal);
 }

@@ -280,6 +280,7 @@ enum status replica_open(struct env *env, const struct replica_options *o, struc
     list_init(&r->asking);
     list_init(&r->changes);
     list_init(&r->snap.asked);
+    buf_init(&r->note.request.reply, &env->mem);
     env_mutex_init(env, &r->mutex);
     env_cond_init(env, &r->work);
     env_cond_init(env, &r->disk);
@@ -323,6 +324,8 @@ enum status replica_close(struct replica *r)
     raftlog_batch_release(&r->send_batch);
     replica_ship_close(r);
     replica_ask_release(r);
+    CK(!r->note.busy);
+    buf_release(&r->note.request.reply);
     env_release(r->env, r->scratch);
     env_release(r->env, r->out.actions);
     env_release(r->env, r->core);
@@ -385,7 +388,10 @@ static void status_share(struct replica *r)
     if (!r->snap.switching) {
         s->applied = r->sm.committed;
         s->counts = r->sm.counts;
+        s->sessions = r->sm.sessions;
     }
+    s->cluster = r->o.raft.cluster;
+    s->snapshot = r->snap.last.place.index;
     s->envelopes = r->envelopes;
     s->again = r->again;
     s->dropped = r->dropped;

@@ -49,6 +49,10 @@ enum replica_outcome {
  * snapshot, which is each replica's own matter. */
 enum replica_change_kind {
     REPLICA_ADD = 1, /* a learner: `node` with `incarnation` */
+    REPLICA_JOIN,    /* a learner as well, and it gets a vote when it has what the others have,
+                        unless it shall stay one (`learner`); `address` is where others reach it.
+                        Goes on from where an earlier one came to. UNKNOWN: it may have come a part
+                        of the way, so it may be asked for again */
     REPLICA_PROMOTE, /* a learner gets a vote */
     REPLICA_REMOVE,
     REPLICA_TRANSFER, /* `node` is to lead; 0: whoever is furthest, and `node` says who that was */
@@ -60,6 +64,8 @@ struct replica_change {
     enum replica_change_kind kind;
     uint64_t node;
     uint64_t incarnation;
+    struct slice address; /* borrowed until done(); empty: the group knows it */
+    bool learner;
     enum raft_outcome why;   /* out, with NOT_DONE */
     uint64_t leader;         /* out: as far as is known; 0: none */
     struct raft_place place; /* out, with DONE: of the configuration; of the snapshot */
@@ -187,6 +193,9 @@ struct replica_status {
     uint64_t compacted; /* times */
     uint64_t shipped;   /* snapshots that arrived elsewhere */
     uint64_t installed; /* snapshots */
+    uint64_t cluster;
+    uint64_t snapshot;  /* index of the latest mark that is in the log */
+    uint64_t sessions;  /* of clients */
     enum status failed; /* ST_OK: it runs */
 };
 void replica_status(struct replica *r, struct replica_status *s);

@@ -545,8 +545,8 @@ void replica_ask_end(struct replica *r)
         r->reads[i].context = 0;
         requests_done(&r->reads[i].requests, REPLICA_NOT_DONE);
     }
-    replica_admin_end(r);
-    replica_snap_end(r);
     requests_done(&r->waiting, REPLICA_NOT_DONE);
     requests_done(&r->asking, REPLICA_NOT_DONE);
+    replica_snap_end(r);
+    replica_admin_end(r); /* behind the requests of its own */
 }

@@ -42,9 +42,25 @@ struct replica_reads {
 
 /* A change of the group that is under way: the first of replica.changes. */
 struct replica_changing {
-    uint64_t context; /* 0: not asked yet */
-    bool placed;      /* in the log at `place`, unless that is lost */
+    enum {
+        CHANGE_NEW,
+        CHANGE_NOTES,   /* its address is on its way through the log, as a request of `note` */
+        CHANGE_ASKED,   /* the core was, with `context` */
+        CHANGE_CATCHES, /* the learner gets what it lacks */
+    } state;
+    uint64_t context;
+    bool placed;  /* in the log at `place`, unless that is lost */
+    bool partial; /* something of it is done */
     struct raft_place place;
+};
+
+/* The request by which a change has an address written down: RAFT ADDRESS. */
+struct replica_addressing {
+    struct replica_request request;
+    struct replica_command command;
+    struct slice args[4];
+    char node[24];
+    bool busy; /* the request is under way */
 };
 
 #define REPLICA_READS_MAX     64u
@@ -212,6 +228,7 @@ struct replica {
     struct list waiting; /* requests that are in no envelope yet */
     struct list changes; /* requests; the first is under way */
     struct replica_changing change;
+    struct replica_addressing note;
     uint64_t change_count;
     struct raft_place members_told;     /* place of the configuration that the transport knows */
     struct list asking;                 /* reads that are in no batch yet */

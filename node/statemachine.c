@@ -84,7 +84,8 @@ static enum status stand_read(struct statemachine *sm, struct err *err)
         return ST_CORRUPT;
     }
     sm->applied = sm->committed;
-    return ST_OK;
+    st = once_count(&(struct once){.view = &sm->view}, &sm->sessions);
+    return st == ST_OK ? ST_OK : err_status(err, st, "counting sessions");
 }
 
 enum status statemachine_open(struct statemachine *sm, struct env *env, struct tkv *db,
@@ -260,6 +261,9 @@ static enum status command_entry(struct work *w, const struct raft_entry *e)
     w->once = (struct once){.view = &w->sm->view, .index = e->index};
     for (w->position = 0; st == ST_OK && envelope_next(&w->sm->reader, &w->q); w->position++) {
         st = request_apply(w);
+    }
+    if (st == ST_OK && w->once.counted) {
+        st = once_count(&w->once, &w->sm->sessions); /* the last thing that can fail */
     }
     return st;
 }

@@ -63,6 +63,7 @@ struct statemachine {
     struct statemachine_mark applied;   /* executed */
     struct statemachine_mark committed; /* in the database */
     struct statemachine_counts counts;
+    uint64_t sessions;      /* that there are, by what is executed */
     bool addresses_changed; /* since somebody set this to false; true when it was opened */
 };
 

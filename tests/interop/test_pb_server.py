@@ -22,7 +22,7 @@ except ImportError:
     print('ok 1 - protobuf # SKIP python3-protobuf is not installed\n1..1')
     sys.exit(0)
 
-from tinykv_server import Client, Server, Tap, has  # noqa: E402
+from tinykv_server import Client, Server, Tap, free_ports, has  # noqa: E402
 
 PREAMBLE = b'\0TKVPB\1\n'
 
@@ -233,6 +233,58 @@ def sessions(tap, pb, server):
     tap.check('nobody of that name', r.code == pb.CODE_NOT_FOUND, r)
 
 
+def members(tap, pb):
+    ports = free_ports(2)
+    first = Server().start('--id', '1', '--peer-listen', f'127.0.0.1:{ports[0]}')
+    second = Server().start('--id', '2', '--join', '--peers', f'1=127.0.0.1:{ports[0]}',
+                            '--peer-listen', f'127.0.0.1:{ports[1]}')
+    try:
+        link, new = Link(pb, first.port), Link(pb, second.port)
+        link.greeting(), new.greeting()
+        link.call(put=pb.Put(key=b'before', value=b'1'))
+        who = new.call(status=pb.Status()).status
+        alone = link.call(status=pb.Status()).status
+        tap.check('status tells all', alone.cluster == who.cluster != 0 and who.node == 2
+                  and alone.incarnation != 0 and alone.uptime_ms > 0 and alone.version != ''
+                  and alone.sessions == 0 and [p.node for p in alone.progress] == [1], alone)
+        add = pb.AddMember(node=2, peer_address=f'127.0.0.1:{ports[1]}')
+        r = link.call(add_member=add)
+        tap.check('a node without its incarnation', r.code == pb.CODE_BAD_REQUEST, r)
+        add.incarnation = who.incarnation
+        r = link.call(add_member=add)
+        while r.code == pb.CODE_UNKNOWN:  # it may be sent again
+            r = link.call(add_member=add)
+        tap.check('add_member: it has caught up, and votes', r.code == pb.CODE_OK
+                  and r.add_member.index > 0, r)
+        shown = link.call(members=pb.Members())
+        tap.check('members', [(m.node, m.roles) for m in shown.members.members] == [(1, 1), (2, 1)]
+                  and shown.members.index == r.add_member.index
+                  and shown.members.members[1].peer_address == add.peer_address, shown)
+        again = link.call(add_member=add)
+        tap.check('again: it is there', again.code == pb.CODE_OK
+                  and again.add_member.index == r.add_member.index, again)
+        add.incarnation += 1
+        r = link.call(add_member=add)
+        tap.check('under another disk: no', r.code == pb.CODE_NOT_FOUND, r)
+        r = new.call(get=pb.Get(key=b'before'))
+        tap.check('it has it all', r.get.value == b'1' and r.index > 0, r)
+        r = new.call(remove_member=pb.RemoveMember(node=1))
+        tap.check('who leads is said', r.code == pb.CODE_NOT_LEADER and r.leader.node == 1, r)
+        r = link.call(transfer=pb.Transfer())
+        tap.check('transfer to whoever is furthest', r.code == pb.CODE_OK
+                  and r.transfer.leader == 2, r)
+        r = new.call(remove_member=pb.RemoveMember(node=1))
+        while r.code == pb.CODE_CONFLICT:  # it has to commit something of its own first
+            r = new.call(remove_member=pb.RemoveMember(node=1))
+        tap.check('remove_member', r.code == pb.CODE_OK and r.remove_member.index > 0, r)
+        shown = new.call(members=pb.Members())
+        tap.check('one is left', [m.node for m in shown.members.members] == [2], shown)
+        tap.check('both end well', [first.stop(), second.stop()] == [0, 0])
+    finally:
+        first.clean()
+        second.clean()
+
+
 def main():
     tap = Tap()
     if not has('protoc'):
@@ -255,6 +307,7 @@ def main():
         tap.check('a member ends well', server.stop() == 0)
     finally:
         server.clean()
+    members(tap, pb)
     tap.end()
 
 

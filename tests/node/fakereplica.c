@@ -92,14 +92,35 @@ void replica_abandon(struct replica *r)
 
 void replica_status(struct replica *r, struct replica_status *s)
 {
-    *s = (struct replica_status){.failed = r->failed, .raft = {.self = 7, .state = RAFT_LEADER}};
+    *s = (struct replica_status){.failed = r->failed,
+                                 .raft = {.self = 7,
+                                          .incarnation = UINT64_MAX,
+                                          .state = RAFT_LEADER,
+                                          .leader = 7,
+                                          .term = 5,
+                                          .base = {10, 2},
+                                          .last = 99,
+                                          .durable = 98,
+                                          .commit = 97},
+                                 .applied = {.place = {96, 5}},
+                                 .cluster = UINT64_MAX - 1,
+                                 .snapshot = 33,
+                                 .sessions = 44};
 }
 
 void replica_members(struct replica *r, struct replica_members *m)
 {
-    (void)r;
-    *m = (struct replica_members){.count = 2,
-                                  .member = {{.id = 3, .incarnation = 30, .roles = RAFT_IN},
+    *m = (struct replica_members){.index = 12,
+                                  .now = 5000000,
+                                  .leads = r->leads,
+                                  .count = 2,
+                                  .member = {{.id = 3,
+                                              .incarnation = 30,
+                                              .roles = RAFT_IN,
+                                              .flow = RAFT_FLOW_STREAM,
+                                              .match = 90,
+                                              .next = 95,
+                                              .contact = 2000000},
                                              {.id = 4, .incarnation = 40, .roles = RAFT_LEARNER}}};
 }
 

@@ -11,6 +11,7 @@ struct replica {
     struct list requests; /* submitted, in order */
     uint32_t submits;
     bool abandoned;
+    bool leads;
     uint64_t index; /* of the last write that was executed */
     enum status failed;
     uint32_t lost;          /* executed, but for want of memory not kept */

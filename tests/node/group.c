@@ -336,8 +336,8 @@ static void restore(struct client *c, const struct replica_members *m)
     for (uint64_t id = 1; id <= g->plan.nodes; id++) {
         const struct raft_peer_view *p = member_of(m, id);
         whole = whole && p != NULL && (p->roles & RAFT_IN) != 0;
-        if (p == NULL) {
-            change(c, REPLICA_ADD, id);
+        if (p == NULL || (p->roles == RAFT_LEARNER && prng_below(&c->prng, 2) == 0)) {
+            change(c, REPLICA_JOIN, id);
         } else if (p->roles == RAFT_LEARNER) {
             change(c, REPLICA_PROMOTE, id);
         }
@@ -364,7 +364,7 @@ static void operator_main(void *arg)
         if (g->calm) {
             restore(c, &m);
         } else if (p == NULL) {
-            change(c, REPLICA_ADD, node);
+            change(c, prng_below(&c->prng, 2) == 0 ? REPLICA_ADD : REPLICA_JOIN, node);
         } else if (p->roles == RAFT_LEARNER) {
             change(c, REPLICA_PROMOTE, node);
         } else {

@@ -311,6 +311,16 @@ static void front__changes_go_to_the_core_one_by_one(void)
     settle(&g);
     REPLIES(&g, "*4\r\n$5\r\nindex\r\n:70\r\n$4\r\nterm\r\n:6\r\n",
             "-TRYAGAIN the database was not written out", "+OK\r\n");
+    JOBS(&g, "0 raft join 4 18446744073709551615 127.0.0.1:7 learner", "0 raft join 4 77 here",
+         "0 raft join 4 77 127.0.0.1:7 voter", "0 raft join 4 0 127.0.0.1:7");
+    expect_flying(&g, "c");
+    q = LIST_ENTRY(g.replica.requests.next, struct replica_request, link);
+    EXPECT(q->change->kind == REPLICA_JOIN && q->change->node == 4 && q->change->learner);
+    EXPECT(q->change->incarnation == UINT64_MAX);
+    EXPECT(slice_equal(q->change->address, slice_text("127.0.0.1:7")));
+    EXPECT(fakereplica_end(&g.replica, 1, REPLICA_UNKNOWN) == 1);
+    turn(&g);
+    REPLIES(&g, "-UNKNOWN", "-ERR an address is", "-ERR syntax error", "-ERR value is not");
     JOBS(&g, "0 raft promote x", "0 raft promote", "0 raft transfer 0", "0 raft nonsense",
          "0 multi", "0 raft remove 2", "0 exec", "0 raft address 4 nowhere",
          "0 raft address 4 127.0.0.1:7", "0 raft members");
@@ -509,6 +519,69 @@ static void front__responses_tell_their_index(void)
     pbrig_release(&p);
 }
 
+static void look(void *arg, struct memberview *v)
+{
+    EXPECT(arg == NULL);
+    *v = (struct memberview){
+        .count = 2, .rows = {{.id = 9, .peers = "x"}, {.id = 3, .peers = "p:1", .clients = "c:2"}}};
+}
+
+/* All fields of the schema. */
+static void front__a_group_is_looked_at(void)
+{
+    struct pbrig p;
+    pbrig_init(&p);
+    p.g.core->look = look;
+    p.g.replica.leads = true;
+    pb_ask(&p, &(struct pbmsg_request){.id = 1, .op = PBMSG_STATUS});
+    const struct pbmsg_status_result *s = &p.r.status;
+    EXPECT(p.r.code == PBMSG_CODE_OK && s->cluster == UINT64_MAX - 1 && s->node == 7);
+    EXPECT(s->incarnation == UINT64_MAX && s->role == PBMSG_ROLE_LEADER && s->term == 5);
+    EXPECT(s->leader == 7 && s->first_index == 11 && s->last_index == 99);
+    EXPECT(s->durable_index == 98 && s->commit_index == 97 && s->applied_index == 96);
+    EXPECT(s->snapshot_index == 33 && s->sessions == 44);
+    EXPECT(s->version.size > 0 && s->progress.count == 2);
+    const struct pbmsg_progress *one = &s->progress.items[0];
+    EXPECT(one->node == 3 && one->match == 90 && one->next == 95 && one->silent_ms == 3);
+    EXPECT(one->flow == PBMSG_FLOW_STREAM && s->progress.items[1].node == 4);
+    pb_ask(&p, &(struct pbmsg_request){.id = 2, .op = PBMSG_MEMBERS});
+    const struct pbmsg_members_result *m = &p.r.members;
+    EXPECT(p.r.index == 0 && m->index == 12 && m->members.count == 2);
+    EXPECT(m->members.items[0].incarnation == 30 && m->members.items[0].roles == 1);
+    EXPECT(slice_equal(m->members.items[0].peer_address, slice_text("p:1")));
+    EXPECT(slice_equal(m->members.items[0].address, slice_text("c:2")));
+    EXPECT(m->members.items[1].roles == 4 && m->members.items[1].address.size == 0);
+    p.g.replica.leads = false;
+    pb_ask(&p, &(struct pbmsg_request){.id = 3, .op = PBMSG_STATUS});
+    EXPECT(s->progress.count == 0 && s->sessions == 44);
+    pbrig_release(&p);
+}
+
+static void front__members_are_added_by_protobuf(void)
+{
+    struct pbrig p;
+    pbrig_init(&p);
+    struct pbmsg_request add = {.id = 1,
+                                .op = PBMSG_ADD_MEMBER,
+                                .add_member = {.node = 4,
+                                               .incarnation = UINT64_MAX,
+                                               .peer_address = slice_text("127.0.0.1:7")}};
+    struct job *j = pb_add(&p, &add, 0);
+    turn(&p.g);
+    struct replica_request *q = LIST_ENTRY(p.g.replica.requests.next, struct replica_request, link);
+    EXPECT(q->change->kind == REPLICA_JOIN && q->change->node == 4 && !q->change->learner);
+    EXPECT(q->change->incarnation == UINT64_MAX);
+    EXPECT(slice_equal(q->change->address, slice_text("127.0.0.1:7")));
+    q->change->place.index = 8;
+    settle(&p.g);
+    pb_answer(&p, j);
+    EXPECT(p.r.code == PBMSG_CODE_OK && p.r.add_member.index == 8);
+    add.add_member.incarnation = 0;
+    pb_ask(&p, &add);
+    EXPECT(p.r.code == PBMSG_CODE_BAD_REQUEST);
+    pbrig_release(&p);
+}
+
 static void front__changes_are_answered_with_what_came_of_them(void)
 {
     struct pbrig p;
@@ -548,6 +621,8 @@ TAP_MAIN({
     RUN(front__a_request_brings_its_head_along);
     RUN(front__responses_tell_their_index);
     RUN(front__changes_are_answered_with_what_came_of_them);
+    RUN(front__members_are_added_by_protobuf);
+    RUN(front__a_group_is_looked_at);
     RUN(front__a_pipeline_is_a_run_by_the_log);
     RUN(front__reads_ask_and_are_executed_here);
     RUN(front__what_the_log_cannot_do_parts_a_pipeline);

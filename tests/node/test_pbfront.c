@@ -350,7 +350,7 @@ static void test_pbfront__says_what_it_does_not_do(void)
     struct world w;
     world_init(&w);
     ASK(&w, BAD_REQUEST, .op = 0);
-    ASK(&w, UNSUPPORTED, .op = PBMSG_ADD_MEMBER, .add_member.node = 3);
+    ASK(&w, UNSUPPORTED, .op = PBMSG_ADD_MEMBER, .add_member = {.node = 3, .incarnation = 1});
     ASK(&w, UNSUPPORTED, .op = PBMSG_MEMBERS);
     ASK(&w, UNSUPPORTED, .op = PBMSG_STATUS);
     EXPECT(ask_bytes(&w, slice_of("\x52\xff", 2), 0) == ST_OK);
