@@ -69,6 +69,10 @@ static enum status exchange(const struct replica *r, struct err *err)
     if (st == ST_OK && next) {
         st = move(r, n.next, r->db_dir);
     }
+    if (st == ST_OK && !next && !db) { /* then nothing is thrown away either */
+        err_set(err, "neither the database nor the snapshot that takes its place is there");
+        return ST_CORRUPT;
+    }
     if (st == ST_OK) {
         st = replica_snap_wipe(r, n.old, err);
     }
@@ -292,7 +296,7 @@ static void over(struct replica *r)
     r->snap.switching = false;
     if (in->st != ST_OK) {
         complain(r, "a snapshot could not be installed");
-        state_set(r, INSTALL_NONE);
+        state_set(r, INSTALL_FAILED);
         replica_step_fail(r, in->st, "installing a snapshot");
         return;
     }

@@ -119,6 +119,8 @@ struct replica_install {
         INSTALL_SWITCH, /* it is durable: the database is exchanged, by the snapshotter */
         INSTALL_OVER,   /* that is done, or failed */
         INSTALL_DROP,   /* the core does not want it: to be removed, by the snapshotter */
+        INSTALL_FAILED, /* not exchanged, and the node stops: db.next is owed to the log's record,
+                           so no other snapshot may take its place */
     } state;            /* under the replica's mutex, as above */
     struct raft_msg msg;
     struct raft_config config;

@@ -113,19 +113,24 @@ static enum status take_snapshot(void *arg, const char *to, struct err *err)
 
 /* ---- sides ---- */
 
+static struct replica_options options_of(struct side *s, const char *dir)
+{
+    return (struct replica_options){.dir = dir,
+                                    .log_entries = 16,
+                                    .log = {.segment_bytes = 64 * 1024},
+                                    .transport = {.deliver = deliver,
+                                                  .send_snapshot = send_snapshot,
+                                                  .take_snapshot = take_snapshot,
+                                                  .arg = s}};
+}
+
 static void side_open(struct side *s, struct side *other, const char *dir)
 {
     struct err err = {.text = ""};
     struct raftlog_identity identity = {
         .cluster = 1, .node = s == &one ? 1 : 2, .incarnation = s == &one ? 1 : 2};
     struct raft_config config = {.count = s == &one, .members = {{1, 1, RAFT_IN}}};
-    struct replica_options o = {.dir = dir,
-                                .log_entries = 16,
-                                .log = {.segment_bytes = 64 * 1024},
-                                .transport = {.deliver = deliver,
-                                              .send_snapshot = send_snapshot,
-                                              .take_snapshot = take_snapshot,
-                                              .arg = s}};
+    struct replica_options o = options_of(s, dir);
     *s = (struct side){.other = other, .env = &te.env, .dir = dir};
     s->wire.mem = &t.env->mem;
     pbarena_init(&s->arena, &t.env->mem, SIZE_MAX / 2, 1u << 20);
@@ -135,14 +140,19 @@ static void side_open(struct side *s, struct side *other, const char *dir)
     EXPECT(replica_open(s->env, &o, &s->replica, &err) == ST_OK);
 }
 
-static uint64_t side_close(struct side *s)
+static void side_end(struct side *s)
 {
-    uint64_t hash = 0;
-    EXPECT(statemachine_hash(replica_machine(s->replica), &hash) == ST_OK);
     EXPECT(replica_close(s->replica) == ST_OK);
     peerwire_release(&s->wire);
     pbarena_release(&s->arena);
     buf_release(&s->frame);
+}
+
+static uint64_t side_close(struct side *s)
+{
+    uint64_t hash = 0;
+    EXPECT(statemachine_hash(replica_machine(s->replica), &hash) == ST_OK);
+    side_end(s);
     return hash;
 }
 
@@ -185,8 +195,8 @@ static void write_one(void)
     buf_release(&q.reply);
 }
 
-/* The learner has what the other one has, and came to it by a snapshot. */
-static void bring_up(void)
+/* The other one becomes a learner, of a log that does not begin at its beginning. */
+static void let_in(void)
 {
     struct replica_status s;
     struct replica_change add = {.kind = REPLICA_ADD, .node = 2, .incarnation = 2};
@@ -196,6 +206,13 @@ static void bring_up(void)
         replica_status(one.replica, &s);
     } while (s.compacted < 2);
     EXPECT(ask(&q) == REPLICA_DONE);
+}
+
+/* The learner has what the other one has, and came to it by a snapshot. */
+static void bring_up(void)
+{
+    struct replica_status s;
+    let_in();
     do { /* meanwhile the log goes on */
         write_one();
         replica_status(two.replica, &s);
@@ -210,8 +227,7 @@ static void bring_up(void)
     } while (s.applied.place.index < last && !tap_failed);
 }
 
-/* With an allocation refused, that many after the start; -1: none. False: there were fewer. */
-static bool pair_run(long refused)
+static void pair_begin(void)
 {
     tmpdir_make(&t);
     test_env_init(&te, t.env);
@@ -219,6 +235,21 @@ static bool pair_run(long refused)
     env_cond_init(t.env, &cond);
     side_open(&one, &two, "one");
     side_open(&two, &one, "two");
+}
+
+static void pair_end(void)
+{
+    EXPECT(te.live == 0);
+    EXPECT(te.descriptors == 0);
+    env_cond_release(t.env, &cond);
+    env_mutex_release(t.env, &mutex);
+    tmpdir_remove(&t);
+}
+
+/* With an allocation refused, that many after the start; -1: none. False: there were fewer. */
+static bool pair_run(long refused)
+{
+    pair_begin();
     te.fail_at = refused >= 0 ? te.allocs + refused : -1; /* while there is one thread */
     EXPECT(replica_start(one.replica) == ST_OK);
     EXPECT(replica_start(two.replica) == ST_OK);
@@ -229,11 +260,7 @@ static bool pair_run(long refused)
     te.fail_at = -1;
     uint64_t hash = side_close(&one);
     EXPECT(side_close(&two) == hash);
-    EXPECT(te.live == 0);
-    EXPECT(te.descriptors == 0);
-    env_cond_release(t.env, &cond);
-    env_mutex_release(t.env, &mutex);
-    tmpdir_remove(&t);
+    pair_end();
     return reached;
 }
 
@@ -252,7 +279,48 @@ static void replicapair__refused_memory_is_met(void)
     printf("# %ld allocations\n", n);
 }
 
+/* The log's record says that the snapshot is the database, and moving it there fails. The node
+ * stops; what it is still sent does not take the place of what its next life needs. */
+static void replicapair__a_snapshot_that_could_not_be_moved_is_owed(void)
+{
+    struct err err = {.text = ""};
+    struct inject_rule rule;
+    pair_begin();
+    inject_rule_init(&rule);
+    rule.calls = INJECT_RENAME;
+    rule.name = "db";
+    rule.at = 1; /* the old one is away already */
+    inject_add(&te, &rule);
+    EXPECT(replica_start(one.replica) == ST_OK && replica_start(two.replica) == ST_OK);
+    let_in();
+    while (replica_failed(two.replica) == ST_OK) {
+        write_one();
+    }
+    EXPECT(replica_failed(two.replica) == ST_IO);
+    struct raft_config config = {.count = 1, .members = {{1, 1, RAFT_IN}}};
+    struct raft_msg m = {.type = RAFT_MSG_SNAPSHOT, .from = 1, .to = 2, .config = &config};
+    EXPECT(replica_staged(two.replica, &m, 1) == ST_BUSY);
+    replica_stop(two.replica);
+    replica_stop(one.replica);
+    side_end(&two);
+    (void)side_close(&one);
+    struct replica_options o = options_of(&two, "two");
+    EXPECT(replica_open(&te.env, &o, &two.replica, &err) == ST_OK);
+    if (two.replica != NULL) {
+        EXPECT(replica_machine(two.replica)->applied.place.index > 1);
+        EXPECT(replica_close(two.replica) == ST_OK);
+    }
+    /* neither is there: what is left of the old one stays for whoever has to look into it */
+    struct env_stat stat;
+    EXPECT(env_path_rename(t.env, "two/db", "two/db.old") == ST_OK);
+    EXPECT(replica_open(&te.env, &o, &two.replica, &err) == ST_CORRUPT);
+    EXPECT(env_path_stat(t.env, "two/db.old", &stat) == ST_OK);
+    inject_release(&te);
+    pair_end();
+}
+
 TAP_MAIN({
     RUN(replicapair__who_is_let_in_is_brought_up_by_a_snapshot);
     RUN(replicapair__refused_memory_is_met);
+    RUN(replicapair__a_snapshot_that_could_not_be_moved_is_owed);
 })
