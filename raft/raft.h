@@ -111,7 +111,8 @@ enum raft_event_type {
     RAFT_EV_FETCHED,        /* node, lo, hi, bytes: what RAFT_FETCH asked for is at hand */
     RAFT_EV_SNAPSHOT_TAKEN, /* place: a durable snapshot covers all up to it */
     RAFT_EV_SNAPSHOT_SENT,  /* node, session, ok: a transfer is over */
-    RAFT_EV_UNREACHABLE,    /* node: what was sent to it is probably lost */
+    RAFT_EV_UNREACHABLE,    /* node: what was sent to it is probably lost, or what it was to be sent
+                               cannot be read at present */
     RAFT_EV_DISK_STALLED,   /* the oldest write is overdue; over with the next PERSISTED */
     RAFT_EV_LOG_FAULT,      /* lo, hi, fault: entries of the log cannot be read. Their terms are
                                known (else the node has to join anew: see docs/raft.md) */
@@ -201,7 +202,7 @@ struct raft_write {
 enum raft_action_type {
     RAFT_SEND = 1, /* after, msg */
     RAFT_FETCH,    /* node, lo, hi, bytes: read entries from lo on, below hi, at least one, about
-                      `bytes`; say RAFT_EV_FETCHED (or LOG_FAULT) */
+                      `bytes`; say RAFT_EV_FETCHED (or LOG_FAULT; UNREACHABLE: not now) */
     RAFT_SNAPSHOT, /* node, session, lo, msg: stream it a snapshot that covers lo or more; say
                       RAFT_EV_SNAPSHOT_SENT when that is over, either way. msg is what the other
                       core gets when it has all, but for place and config, which are the

@@ -447,12 +447,13 @@ void raft_lead_snapshot_sent(struct raft *r, const struct raft_event *e)
     }
 }
 
-/* What was sent is probably lost: wait for a sign of life, then begin where it was. */
+/* What was sent is probably lost, or what was to be sent could not be read: wait for a sign of
+ * life, then begin where it was. */
 void raft_lead_unreachable(struct raft *r, uint64_t node)
 {
     struct raft_peer *p = r->state == RAFT_LEADER ? raft_change_peer(r, node) : NULL;
-    if (p != NULL && p->flow == RAFT_FLOW_STREAM && !is_self(r, p)) {
-        probe_from(p, p->match + 1);
+    if (p != NULL && p->flow != RAFT_FLOW_SNAPSHOT && !is_self(r, p)) {
+        probe_from(p, p->flow == RAFT_FLOW_STREAM ? p->match + 1 : p->next);
         p->probe_hi = p->next + 1;
     }
 }

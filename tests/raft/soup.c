@@ -360,6 +360,12 @@ static void say_fetched(struct soup *s)
     while (s->fetch_count > 0) {
         struct soup_fetch f = s->fetches[--s->fetch_count];
         struct soup_node *n = &s->node[f.node];
+        if (s->fetch_fails > 0) {
+            s->fetch_fails--;
+            (void)step_with(s, n, &(struct raft_event){.type = RAFT_EV_UNREACHABLE, .node = f.peer},
+                            NULL, NULL);
+            continue;
+        }
         uint64_t hi = f.lo + 1 + prng_below(&s->prng, f.hi - f.lo);
         n->fetched[f.peer % (SOUP_NODES + 1)][0] = f.lo;
         n->fetched[f.peer % (SOUP_NODES + 1)][1] = hi;

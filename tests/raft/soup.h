@@ -139,6 +139,7 @@ struct soup {
     size_t digest_cap;
     struct raft_config **configs; /* made on the way; freed at the end */
     size_t config_count, config_cap;
+    uint32_t fetch_fails;       /* the next so many cannot be read */
     struct soup_fetch *fetches; /* to be said when the step is over */
     size_t fetch_count, fetch_cap;
     struct raft_action *actions;

@@ -411,6 +411,30 @@ static void test_raft_repl__old_entries_are_fetched_before_they_are_sent(void)
     done(&s);
 }
 
+/* The driver is short of something when it is to read them: that is no end of it. */
+static void test_raft_repl__old_entries_that_cannot_be_read_now_are_asked_for_again(void)
+{
+    for (uint32_t fails = 1; fails < 5; fails++) {
+        struct soup s;
+        soup_init(&s, 3, 17);
+        s.options.window = 16;
+        soup_up_all(&s);
+        uint64_t leader = soup_elect(&s);
+        uint64_t a = leader % 3 + 1;
+        soup_crash(&s, a);
+        for (int i = 0; i < 50; i++) {
+            soup_propose(&s, leader);
+            soup_run(&s, 30);
+        }
+        s.fetch_fails = fails;
+        soup_up(&s, a);
+        soup_run(&s, 4 * s.options.election);
+        EXPECT(s.fetch_fails == 0 && soup_leader(&s) == leader);
+        EXPECT(view(&s, a).applied == view(&s, leader).last);
+        done(&s);
+    }
+}
+
 static void test_raft_repl__an_unreachable_peer_is_probed_anew(void)
 {
     struct soup s;
@@ -498,6 +522,7 @@ TAP_MAIN({
     RUN(test_raft_repl__acknowledgements_of_an_earlier_stay_count_nothing);
     RUN(test_raft_repl__a_snapshot_is_installed_whole_or_not_at_all);
     RUN(test_raft_repl__old_entries_are_fetched_before_they_are_sent);
+    RUN(test_raft_repl__old_entries_that_cannot_be_read_now_are_asked_for_again);
     RUN(test_raft_repl__an_unreachable_peer_is_probed_anew);
     RUN(test_raft_repl__many_terms_are_taken_in_several_writes);
     RUN(test_raft_repl__a_core_that_is_full_of_terms_grows);
