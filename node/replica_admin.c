@@ -332,19 +332,45 @@ void replica_admin_share(struct replica *r)
     }
 }
 
+/* Whom the transport has to reach: until a change is committed those who are to go count, too. A
+ * leader that is removed needs the others to hear it, and a voter may have to be elected (4.2.2).
+ */
+static void members_reached(const struct replica *r, const struct raft_view *v,
+                            struct raft_config *c)
+{
+    uint64_t index;
+    *c = *raft_config(r->core);
+    const struct raft_config *before =
+        v->config_index > v->commit ? raft_config_at(r->core, v->config_index - 1, &index) : NULL;
+    for (uint32_t i = 0; before != NULL && i < before->count; i++) {
+        uint32_t k = 0;
+        while (k < c->count && c->members[k].id != before->members[i].id) {
+            k++;
+        }
+        if (k == c->count && k < RAFT_MEMBERS_MAX) {
+            member_put(c, &before->members[i]);
+        }
+    }
+}
+
 void replica_admin_tell(struct replica *r)
 {
     struct raft_view v;
+    struct raft_config reached;
     if (r->snap.switching) {
         return;
     }
     raft_view(r->core, &v);
     /* With its term: another one may have come to the same place within a turn. */
     struct raft_place now = {v.config_index, raft_term_at(r->core, v.config_index)};
-    bool changed = now.index != r->members_told.index || now.term != r->members_told.term;
+    bool uncommitted = v.config_index > v.commit;
+    bool changed = now.index != r->members_told.index || now.term != r->members_told.term ||
+                   uncommitted != r->members_open;
     if ((changed || r->sm.addresses_changed) && r->o.transport.members != NULL) {
-        r->o.transport.members(r->o.transport.arg, raft_config(r->core), &r->sm);
+        members_reached(r, &v, &reached);
+        r->o.transport.members(r->o.transport.arg, &reached, &r->sm);
     }
     r->members_told = now;
+    r->members_open = uncommitted;
     r->sm.addresses_changed = false;
 }

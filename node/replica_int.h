@@ -232,7 +232,8 @@ struct replica {
     struct replica_changing change;
     struct replica_addressing note;
     uint64_t change_count;
-    struct raft_place members_told;     /* place of the configuration that the transport knows */
+    struct raft_place members_told;     /* place of the configuration that the transport knows, */
+    bool members_open;                  /* which was not committed */
     struct list asking;                 /* reads that are in no batch yet */
     struct replica_proposal *proposals; /* o.proposals of them; slot: ordinal modulo that */
     uint64_t ordinal;                   /* of the last one, */

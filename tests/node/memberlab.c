@@ -91,6 +91,7 @@ static void change_one(struct client *c)
     c->q.change = &change;
     if (ask(c) == REPLICA_DONE) {
         lab->change.kind = 0;
+        lab->changed_by = c->node->id;
     }
 }
 

@@ -56,6 +56,7 @@ struct memberlab {
     uint64_t done;                /* writes that somebody was told of */
     uint64_t refused;             /* times that a wiped node was */
     struct replica_change change; /* wanted of whoever leads, while kind is not 0 */
+    uint64_t changed_by;          /* the node that brought the last one about */
     uint64_t installed;           /* snapshots */
     bool calm;                    /* clients rest */
     bool ending;

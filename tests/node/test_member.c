@@ -182,6 +182,38 @@ static void member__one_joins_with_an_empty_disk(void)
     EXPECT(installed > 10);
 }
 
+/* Who leads is removed: it has to hear from the others until they have its removal in their logs,
+ * though these say that it is no member. */
+static void story_leader_leaves(struct memberlab *l)
+{
+    l->founders = 3;
+    for (uint32_t i = 1; i <= 3; i++) {
+        memberlab_up(l, i);
+    }
+    memberlab_writes(l, 20);
+    const struct memberlab_node *leader = memberlab_leader(l);
+    if (leader == NULL) {
+        memberlab_wrong(l, "nobody leads");
+        return;
+    }
+    uint64_t id = leader->id;
+    memberlab_change(l, REPLICA_REMOVE, id);
+    if (l->changed_by != id) {
+        memberlab_wrong(l, "a leader cannot remove itself");
+    }
+    l->node[id].quiet = true;
+    memberlab_writes(l, 20);
+    l->node[id].may_fail = true;
+    memberlab_kill(l, id);
+}
+
+static void member__a_leader_removes_itself(void)
+{
+    for (uint64_t seed = 0; seed < 20 + more; seed++) {
+        EXPECT(fine(seed, 3, story_leader_leaves));
+    }
+}
+
 /* Node 4, which joined and votes, loses its disk and comes back under its old id: its incarnation
  * is another one, and it counts for nothing until it was removed and added again. */
 static void story_wiped_joiner(struct memberlab *l)
@@ -292,6 +324,7 @@ TAP_MAIN({
     RUN(member__a_wiped_founder_is_refused);
     RUN(member__the_roster_survives_power_loss);
     RUN(member__one_joins_with_an_empty_disk);
+    RUN(member__a_leader_removes_itself);
     RUN(member__a_wiped_joiner_is_added_again);
     RUN(member__snapshots_leave_again_and_again);
     RUN(member__all_founders_have_to_meet_once);
