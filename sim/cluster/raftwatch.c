@@ -426,6 +426,20 @@ static void check_config(struct raftwatch *w, struct raftwatch_node *n, const st
     n->config = *raft_config(r);
 }
 
+bool raftwatch_config(const struct raftwatch *w, uint64_t node, const struct raft_config **config,
+                      uint64_t *index)
+{
+    for (uint32_t i = 0; i < w->node_count; i++) {
+        const struct raftwatch_node *n = &w->nodes[i];
+        if (n->id == node && n->known) {
+            *config = &n->config;
+            *index = n->config_index;
+            return true;
+        }
+    }
+    return false;
+}
+
 /* ---- leaders: AO, MA ---- */
 
 /* After an answer: what the leader now believes of the sender. A peer in a later term may have

@@ -101,6 +101,11 @@ void raftwatch_wiped(struct raftwatch *w, uint64_t node);
 uint64_t raftwatch_asked(const struct raftwatch *w);
 void raftwatch_served(struct raftwatch *w, const struct raft *r, uint64_t asked);
 
+/* The configuration by which that node acts, or acted when it died, and the index of its entry.
+ * False: nothing is known of it, or it was wiped. */
+bool raftwatch_config(const struct raftwatch *w, uint64_t node, const struct raft_config **config,
+                      uint64_t *index);
+
 /* What the entry at index was when it was committed, for state digests; 0: not committed yet, or
  * forgotten. */
 uint64_t raftwatch_committed_id(const struct raftwatch *w, uint64_t index);

@@ -87,7 +87,9 @@ static struct raftwatch_entry *entry_new(struct raftwatch *w, uint64_t index)
 
 uint64_t raftwatch_identity(const struct raft_item *item, uint64_t id)
 {
-    uint64_t h = hash_add(hash_add(id, item->kind), item->bytes);
+    /* How many bytes a configuration takes is known to those only who have encoded it. */
+    uint64_t bytes = item->config == NULL ? item->bytes : 0;
+    uint64_t h = hash_add(hash_add(id, item->kind), bytes);
     for (uint32_t i = 0; item->config != NULL && i < item->config->count; i++) {
         const struct raft_member *m = &item->config->members[i];
         h = hash_add(hash_add(hash_add(h, m->id), m->incarnation), m->roles);

@@ -1,4 +1,5 @@
 /* groupnode.c - a node of the group: its command line, its keeper, and a look at what it leaves. */
+#include "base/ck.h"
 #include "base/hash.h"
 #include "engine/tkv.h"
 #include "node/node.h"
@@ -10,11 +11,12 @@
 
 /* ---- the command line ---- */
 
+/* The founders; one that joins calls everybody that there may be. */
 static void add_peers(struct groupworld *g, struct groupnode *n)
 {
     char text[NODEARGS_TEXT];
     size_t at = 0;
-    for (unsigned i = 0; i < g->nodes; i++) {
+    for (unsigned i = 0; i < (n->joins ? g->nodes : g->founders); i++) {
         at += (size_t)snprintf(text + at, sizeof text - at, "%s%u=10.0.0.%u:%u", i > 0 ? "," : "",
                                i + 1, i + 1, GROUP_PEER_PORT);
     }
@@ -32,8 +34,14 @@ void groupnode_init(struct groupworld *g, unsigned i)
     (void)snprintf(listen, sizeof listen, "10.0.0.%u:%u", i + 1, WORKLOAD_PORT);
     nodeargs_init(&n->args, GROUP_DIR, listen);
     nodeargs_number(&n->args, "--id", i + 1);
-    if (g->nodes > 1) {
+    if (g->founders > 1 || n->joins) {
         add_peers(g, n);
+    } else if (g->nodes > 1) {
+        nodeargs_text(&n->args, "--peer-listen");
+        nodeargs_text(&n->args, "10.0.0.1:7000");
+    }
+    if (n->joins) {
+        nodeargs_text(&n->args, "--join");
     }
     uint64_t election = plan_get(p, PLAN_GROUP_ELECTION_MS);
     uint64_t heartbeat = election / plan_get(p, PLAN_GROUP_HEARTBEATS);
@@ -41,6 +49,7 @@ void groupnode_init(struct groupworld *g, unsigned i)
     nodeargs_number(&n->args, "--heartbeat", heartbeat > 0 ? heartbeat : 1);
     nodeargs_number(&n->args, "--log-segment", plan_get(p, PLAN_GROUP_SEGMENT));
     nodeargs_number(&n->args, "--log-compact", plan_get(p, PLAN_GROUP_COMPACT));
+    nodeargs_number(&n->args, "--request-timeout", plan_get(p, PLAN_GROUP_REQUEST_MS));
     nodeargs_plan(&n->args, p);
 }
 
@@ -53,9 +62,25 @@ void groupnode_start(struct groupworld *g, unsigned i)
     (void)snprintf(name, sizeof name, "n%u", (i + 1) % 10);
     n->errors_at_start = trial_excuses(&g->world);
     n->up = false;
+    g->stopping[i] = false;
     g->procs[i] = proc_start(g->hosts[i], name, node_main, n->args.argc, n->args.argv, g);
     g->procs[i]->watched = true;
     g->procs[i]->faulty = true;
+}
+
+void groupnode_wipe(struct groupworld *g, unsigned i)
+{
+    struct groupnode *n = &g->node[i];
+    struct simdisk *empty;
+    enum status st = simdisk_wiped(g->hosts[i]->disk, &empty);
+    CK(st == ST_OK);
+    world_trace(&g->world, TRACE_FAULT, "an empty disk for node", i + 1);
+    host_power_off_to(g->hosts[i], empty);
+    raftwatch_wiped(&g->watch, i + 1);
+    n->wipe = false;
+    n->was_member = false;
+    n->joins = true;
+    groupnode_init(g, i);
 }
 
 void groupnode_keep(void *arg)
@@ -67,8 +92,11 @@ void groupnode_keep(void *arg)
     struct chooser_stream s;
     chooser_stream_init(&s, &w->chooser, CHOOSE_NEMESIS, 1 + n->number);
     for (;;) {
-        while (g->procs[n->number] != NULL || n->keep_down) {
+        while (!n->wipe && (g->procs[n->number] != NULL || n->keep_down)) {
             (void)task_park(&w->sched, WAIT_SLEEP, n, ENV_NEVER); /* woken when it ends */
+        }
+        if (n->wipe) {
+            groupnode_wipe(g, n->number);
         }
         uint64_t most = n->failed_starts > 5 ? 400u : 2 * plan_get(g->plan, PLAN_GROUP_ELECTION_MS);
         task_sleep_until(&w->sched, w->sched.now + choose(&s, most * NS_PER_MS));

@@ -69,6 +69,7 @@ static void on_started(struct groupworld *g, struct groupnode *n, const struct e
     raft_view(s->core, &n->view);
     n->up = true;
     n->failed_starts = 0;
+    groupmembers_learn(g, s->core);
     check_watch(g);
     groupworld_news(g);
 }
@@ -78,6 +79,7 @@ static void on_stepped(struct groupworld *g, struct groupnode *n, const struct e
     const struct replicanote_step *s = note->data;
     raftwatch_stepped(&g->watch, s->core, s->event, s->out, name_entries(g, s));
     raft_view(s->core, &n->view);
+    groupmembers_learn(g, s->core);
     check_watch(g);
     if (s->out->role_changed || s->event->type == RAFT_EV_APPLIED) {
         groupworld_news(g);

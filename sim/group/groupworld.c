@@ -22,6 +22,7 @@
 #define IDLE_MIN_MS   1000u   /* many round trips */
 #define OUTPUT_MIN    1000000u
 #define VALUE_MAX     2000u
+#define REQUEST_MIN   4u   /* election timeouts in which a node may try to do what it was asked */
 #define GROUP_OPS     400u /* operations of a run */
 
 static void phase(struct groupworld *g, const char *name)
@@ -62,6 +63,11 @@ static bool is_led(const struct groupworld *g, uint64_t set)
     return false;
 }
 
+static uint64_t founders_of(const struct groupworld *g)
+{
+    return ((uint64_t)1 << g->founders) - 1;
+}
+
 /* Nobody lags: all hold, and have applied, what anybody has committed. */
 static bool is_settled(const struct groupworld *g, uint64_t set)
 {
@@ -73,6 +79,13 @@ static bool is_settled(const struct groupworld *g, uint64_t set)
         }
     }
     return is_led(g, set);
+}
+
+/* The same of the members, whoever they are by then. */
+static bool are_members_settled(const struct groupworld *g, uint64_t set)
+{
+    (void)set;
+    return is_settled(g, groupmembers_now(g));
 }
 
 static bool are_down(const struct groupworld *g, uint64_t set)
@@ -121,14 +134,16 @@ static void fail(struct groupworld *g, const char *class, const char *what)
  * is not (docs/group.md, "Known limits"). When all are there they find out. */
 static bool in_doubt(const struct groupworld *g, uint64_t set)
 {
-    if (set == everybody(g)) {
+    uint64_t sure = 0;
+    if ((groupmembers_perhaps(g) & ~set) == 0) {
         return false;
     }
-    unsigned sure = 0;
     for (unsigned i = 0; i < g->nodes; i++) {
-        sure += g->node[i].up && !g->node[i].view.damaged;
+        if (g->node[i].up && !g->node[i].view.damaged) {
+            sure |= (uint64_t)1 << i;
+        }
     }
-    return sure < g->nodes / 2 + 1 && g->nodes > 1 && !is_led(g, everybody(g));
+    return !groupmembers_quorum(g, sure) && !is_led(g, everybody(g));
 }
 
 /* The group does not get on. */
@@ -157,8 +172,7 @@ static void verify(struct groupworld *g, unsigned which, uint64_t set, const cha
         return;
     }
     g->load.asked = set;
-    g->load.each =
-        set == everybody(g); /* of a core, the leader may be nobody, and unheard by some */
+    g->load.each = which > 0; /* of a core, the leader may be nobody, and unheard by some */
     workload_start(&g->load, i, true);
     await_clients(g);
     g->stuck = false;
@@ -173,10 +187,13 @@ static void warm_up(struct groupworld *g)
 {
     phase(g, "warm-up");
     for (unsigned i = 0; i < g->nodes; i++) {
-        groupnode_start(g, i);
+        g->node[i].keep_down = i >= g->founders;
+        if (i < g->founders) {
+            groupnode_start(g, i);
+        }
         g->node[i].keeper = world_task(&g->world, "keeper", &g->tasks, groupnode_keep, &g->node[i]);
     }
-    if (!await(g, everybody(g), g->live_ns, is_settled)) {
+    if (!await(g, founders_of(g), g->live_ns, is_settled)) {
         fail(g, "warm-up", "a group without faults does not settle");
     }
 }
@@ -194,17 +211,20 @@ static void chaos(struct groupworld *g)
     uint64_t until = now_of(g) + g->net.span_ns;
     phase(g, "chaos");
     g->world.faults = true;
-    g->load.asked = everybody(g);
+    g->load.asked = founders_of(g);
     for (size_t i = 0; i < plan_get(g->plan, PLAN_CLIENTS); i++) {
         workload_start(&g->load, i, false);
     }
     nemesis_start(&g->nemesis, &g->tasks);
     netnemesis_start(&g->net);
+    groupchange_start(g);
     await_clients(g);
     rest_until(g, until);
     g->world.faults = false;
-    while (g->nemesis.task != NULL && !g->world.failure.set) {
-        task_wake(g->nemesis.task);
+    while ((g->nemesis.task != NULL || !groupchange_over(g)) && !g->world.failure.set) {
+        if (g->nemesis.task != NULL) {
+            task_wake(g->nemesis.task);
+        }
         (void)task_park(&g->world.sched, WAIT_SLEEP, g, now_of(g) + NS_PER_S);
     }
 }
@@ -226,27 +246,43 @@ static void make_well(struct groupworld *g, unsigned i)
     task_wake(g->node[i].keeper);
 }
 
+/* Nodes in a drawn order until they have a quorum of each configuration that may count, whichever
+ * of them it will be; or a few more. */
+static uint64_t draw_core(struct groupworld *g)
+{
+    uint64_t voters = groupmembers_voters(g) | groupmembers_perhaps(g);
+    unsigned first = (unsigned)choose(&g->draw, g->nodes);
+    uint64_t core = 0;
+    uint64_t rest = 0;
+    for (unsigned i = 0; i < g->nodes; i++) {
+        uint64_t node = (uint64_t)1 << (first + i) % g->nodes & voters;
+        *(groupmembers_quorum(g, core) ? &rest : &core) |= node;
+    }
+    uint64_t more = (uint64_t)__builtin_popcountll(rest);
+    if (plan_get(g->plan, PLAN_GROUP_CORE_MORE) == 1 && more > 0) {
+        for (more = choose(&g->draw, more); more > 0; more--) {
+            core |= rest & -rest;
+            rest &= rest - 1;
+        }
+    }
+    return core;
+}
+
 /* A quorum is well and stays so. Of the others, those that are up stay up, those that are down
  * stay down, and what is cut stays cut. */
 static uint64_t heal_core(struct groupworld *g)
 {
-    unsigned need = g->nodes / 2 + 1;
     struct host *hosts[GROUP_MAX];
-    uint64_t core = 0;
-    if (plan_get(g->plan, PLAN_GROUP_CORE_MORE) == 1 && need < g->nodes) {
-        need += (unsigned)choose(&g->draw, g->nodes - need);
-    }
-    unsigned first = (unsigned)choose(&g->draw, g->nodes);
+    size_t count = 0;
+    uint64_t core = draw_core(g);
     for (unsigned i = 0; i < g->nodes; i++) {
-        unsigned node = (first + i) % g->nodes;
-        if (i < need) {
-            hosts[i] = g->hosts[node];
-            core |= (uint64_t)1 << node;
-        } else {
-            g->node[node].keep_down = g->procs[node] == NULL;
+        if ((core >> i & 1) != 0) {
+            hosts[count++] = g->hosts[i];
+        } else if (g->procs[i] == NULL) {
+            g->node[i].keep_down = true;
         }
     }
-    netnemesis_core(&g->net, hosts, need);
+    netnemesis_core(&g->net, hosts, count);
     for (unsigned i = 0; i < g->nodes; i++) {
         if ((core >> i & 1) != 0) {
             make_well(g, i);
@@ -263,7 +299,8 @@ static void core_gets_on(struct groupworld *g)
 
 static void all_settle(struct groupworld *g, const char *what)
 {
-    if (!g->world.failure.set && !g->stuck && !await(g, everybody(g), g->live_ns, is_settled)) {
+    if (!g->world.failure.set && !g->stuck &&
+        !await(g, everybody(g), g->live_ns, are_members_settled)) {
         stuck(g, everybody(g), "L3 convergence", what);
     }
 }
@@ -275,10 +312,17 @@ static void heal_all(struct groupworld *g)
     }
     phase(g, "heal");
     netnemesis_heal(&g->net);
+    groupchange_settle(g);
+    uint64_t members = groupmembers_perhaps(g);
     for (unsigned i = 0; i < g->nodes; i++) {
-        make_well(g, i);
+        if ((members >> i & 1) != 0 || g->procs[i] != NULL) {
+            make_well(g, i); /* of those that left some are down for good */
+        }
     }
-    verify(g, 1, everybody(g), "all is healed, and the group does not answer");
+    if (members != groupmembers_voters(g)) {
+        all_settle(g, "all is healed, and a change of the members does not come to its end");
+    }
+    verify(g, 1, groupmembers_now(g), "all is healed, and the group does not answer");
     all_settle(g, "all is healed, and the nodes do not agree");
 }
 
@@ -294,7 +338,7 @@ static void blackout(struct groupworld *g)
             host_power_off(g->hosts[i], SIMDISK_DROP_ALL);
         }
     }
-    verify(g, 2, everybody(g),
+    verify(g, 2, groupmembers_now(g),
            "the power of all went and came back, and the group does not answer");
     all_settle(g, "the power of all went and came back, and the nodes do not agree");
 }
@@ -325,18 +369,24 @@ static void compare(struct groupworld *g)
         return;
     }
     phase(g, "compare");
+    uint64_t members = groupmembers_now(g);
     for (unsigned i = 0; i < g->nodes; i++) {
-        groupnode_look(g, i);
+        if ((members >> i & 1) != 0) {
+            groupnode_look(g, i);
+        }
     }
     (void)await(g, everybody(g), STOP_S * NS_PER_S, are_down);
     for (unsigned i = 0; i < g->nodes && !g->world.failure.set; i++) {
         const struct groupview *v = &g->node[i].found;
+        if ((members >> i & 1) == 0) {
+            continue;
+        }
         first = first == NULL ? v : first;
         if (!v->opened) {
             world_fail(&g->world, "E6 recovery", "the database of node %u does not open", i + 1);
         } else if (v->a != first->a || v->b != first->b || v->entries != first->entries) {
             world_fail(&g->world, "X8 replicas",
-                       "the databases of nodes 1 and %u differ: %llu and %llu entries", i + 1,
+                       "the databases of node %u and another differ: %llu and %llu entries", i + 1,
                        (unsigned long long)first->entries, (unsigned long long)v->entries);
         }
     }
@@ -381,6 +431,12 @@ void groupworld_draw(struct plan *p)
     if (v[PLAN_NET_BANDWIDTH] > 0 && v[PLAN_NET_BANDWIDTH] < BANDWIDTH_MIN) {
         v[PLAN_NET_BANDWIDTH] = BANDWIDTH_MIN;
     }
+    if (v[PLAN_MEMBER_CHANGES] == 0) {
+        v[PLAN_GROUP_SPARES] = 0;
+    }
+    if (v[PLAN_GROUP_REQUEST_MS] < REQUEST_MIN * v[PLAN_GROUP_ELECTION_MS]) {
+        v[PLAN_GROUP_REQUEST_MS] = REQUEST_MIN * v[PLAN_GROUP_ELECTION_MS];
+    }
     v[PLAN_CLIENTS] = v[PLAN_GROUP_NODES] > 3 ? 5 : 4;
     v[PLAN_OPS] = GROUP_OPS;
     if (v[PLAN_NET_PROFILE] >= 2 && v[PLAN_GROUP_ELECTION_MS] < WAN_MS) {
@@ -397,9 +453,8 @@ void groupworld_draw(struct plan *p)
 
 /* ---- the account ---- */
 
-static int leader(void *arg)
+int groupworld_leader(const struct groupworld *g)
 {
-    const struct groupworld *g = arg;
     int best = -1;
     for (unsigned i = 0; i < g->nodes; i++) {
         const struct raft_view *v = &g->node[i].view;
@@ -408,6 +463,11 @@ static int leader(void *arg)
         }
     }
     return best;
+}
+
+static int leader(void *arg)
+{
+    return groupworld_leader(arg);
 }
 
 static struct proc *process(void *arg, unsigned node)
@@ -467,7 +527,7 @@ static void nemeses_init(struct groupworld *g)
                             .election_ns = election * NS_PER_MS,
                             .span_ns = plan_get(g->plan, PLAN_GROUP_SPAN) * election * NS_PER_MS,
                             .peer_port = GROUP_PEER_PORT,
-                            .first_ordinal = 10000,
+                            .first_ordinal = GROUPWORLD_NET_ORDINALS,
                             .leader = leader,
                             .process = process,
                             .arg = g};
@@ -482,7 +542,7 @@ static void load_init(struct groupworld *g)
                                 .nemesis = &g->nemesis,
                                 .wake = &g->director,
                                 .nodes = g->nodes,
-                                .asked = everybody(g),
+                                .asked = founders_of(g),
                                 .sessions = plan_get(g->plan, PLAN_GROUP_SESSIONS) == 1,
                                 .patience_ns = g->live_ns,
                                 .answer_ms = 2 * g->election_ns / NS_PER_MS};
@@ -507,7 +567,8 @@ static void groupworld_init(struct groupworld *g, const struct trial_options *o,
     grouporder_init(&g->order, mem);
     buf_init(&g->ids, mem);
     chooser_stream_init(&g->draw, &g->world.chooser, CHOOSE_NEMESIS, 90);
-    g->nodes = (unsigned)plan_get(o->plan, PLAN_GROUP_NODES);
+    g->founders = (unsigned)plan_get(o->plan, PLAN_GROUP_NODES);
+    g->nodes = g->founders + (unsigned)plan_get(o->plan, PLAN_GROUP_SPARES);
     for (unsigned i = 0; i < g->nodes; i++) {
         g->hosts[i] = world_host(&g->world, NULL);
         groupnode_init(g, i);
@@ -515,6 +576,9 @@ static void groupworld_init(struct groupworld *g, const struct trial_options *o,
     g->world.flip_hosts = g->nodes; /* what clients speak is not checked */
     nemeses_init(g);
     load_init(g);
+    for (unsigned i = 0; i < GROUP_OPERATORS; i++) {
+        g->operators[i].host = world_host(&g->world, NULL);
+    }
 }
 
 static void groupworld_release(struct groupworld *g)

@@ -12,6 +12,11 @@
 
 #include "sim/trial.h"
 
+/* In plan.events: those of machines come from 0 on. */
+#define GROUPWORLD_NET_ORDINALS      10000u
+#define GROUPWORLD_TRANSFER_ORDINALS 20000u
+#define GROUPWORLD_CHANGE_ORDINALS   20100u
+
 /* What plan_draw leaves open: sizes that only go together. */
 void groupworld_draw(struct plan *p);
 

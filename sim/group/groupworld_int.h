@@ -9,7 +9,8 @@
 #include "sim/group/groupworld.h"
 #include "sim/netnemesis.h"
 
-#define GROUP_MAX       7
+#define GROUP_MAX       9 /* nodes, with those that may join */
+#define GROUP_OPERATORS 2
 #define GROUP_PEER_PORT 7000
 #define GROUP_DIR       "data"
 #define GROUP_CLIENTS   8 /* at most, with those that verify */
@@ -25,6 +26,9 @@ struct groupnode {
     struct groupworld *world;
     unsigned number;          /* from 0 */
     bool keep_down;           /* the keeper must not restart it */
+    bool wipe;                /* the keeper is to start it with an empty disk, as one that joins */
+    bool joins;               /* it is one that joined, or waits for it */
+    bool was_member;          /* since it had an empty disk, perhaps */
     bool up;                  /* its core has started */
     uint64_t errors_at_start; /* faults that excuse a failing start, counted before it */
     unsigned failed_starts;   /* in a row */
@@ -40,6 +44,22 @@ struct groupmark {
     uint64_t digest;
 };
 
+/* Somebody who changes the group while it runs. */
+struct groupoperator {
+    struct groupworld *world;
+    struct host *host;
+    bool members; /* it changes who is a member; else who leads */
+    bool over;
+};
+
+/* A change that was asked for, and nobody said what came of it. */
+struct grouppending {
+    uint32_t proc;  /* the process that may still have the request; 0: none has */
+    unsigned asked; /* its node */
+    unsigned node;  /* whom it is about, */
+    bool votes;     /* who is to be a voter; else to be none */
+};
+
 struct groupworld {
     struct world world;
     const struct trial_options *options;
@@ -47,14 +67,19 @@ struct groupworld {
     struct trial_result *result;
     struct list tasks; /* the testbed's own */
     struct task *director;
-    unsigned nodes;
+    unsigned nodes;       /* with those that may join */
+    unsigned founders;    /* the first of them */
     uint64_t election_ns; /* the most a node waits before it stands */
     uint64_t live_ns;     /* within so much a healthy group has to get on */
     bool stuck;           /* it cannot, and may not be blamed for it */
     struct groupnode node[GROUP_MAX];
     struct host *hosts[GROUP_MAX + GROUP_CLIENTS]; /* the nodes, then the clients */
-    struct proc *procs[GROUP_MAX];                 /* NULL: down */
-    bool stopping[GROUP_MAX];                      /* somebody asked it to end */
+    struct groupoperator operators[GROUP_OPERATORS];
+    struct grouppending pending;
+    struct raft_config config; /* the last one that is known to be committed */
+    uint64_t config_index;
+    struct proc *procs[GROUP_MAX]; /* NULL: down */
+    bool stopping[GROUP_MAX];      /* somebody asked it to end */
     struct nemesis nemesis;
     struct netnemesis net;
     struct chooser_stream draw;
@@ -73,8 +98,29 @@ extern const struct world_hooks groupwatch_hooks;
 void groupnode_init(struct groupworld *g, unsigned i);
 void groupnode_start(struct groupworld *g, unsigned i);
 void groupnode_keep(void *arg);
+/* An empty disk, and the command line of one that waits to be added. */
+void groupnode_wipe(struct groupworld *g, unsigned i);
 /* Opens the database of a node that is down and sums it up in its `found`. */
 void groupnode_look(struct groupworld *g, unsigned i);
+
+/* groupmembers.c: sets of nodes, bits from 0. */
+void groupmembers_learn(struct groupworld *g, const struct raft *core);
+uint64_t groupmembers_now(const struct groupworld *g);
+uint64_t groupmembers_voters(const struct groupworld *g);
+/* Of any configuration that may count. */
+uint64_t groupmembers_perhaps(const struct groupworld *g);
+/* The set has a quorum of each of them. */
+bool groupmembers_quorum(const struct groupworld *g, uint64_t set);
+
+/* groupchange.c: the operators of the plan. */
+#define GROUPCHANGE_EVENTS 64u /* of each, at most */
+void groupchange_start(struct groupworld *g);
+bool groupchange_over(const struct groupworld *g);
+/* No request of an operator is on its way any more: what is not in a log will not happen. */
+void groupchange_settle(struct groupworld *g);
+
+/* -1: nobody leads. Of several, the one of the latest term. */
+int groupworld_leader(const struct groupworld *g);
 
 /* Tells whoever waits for something. */
 static inline void groupworld_news(struct groupworld *g)

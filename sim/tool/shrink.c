@@ -1,6 +1,7 @@
 /* shrink.c - tinykv-sim shrink: the smallest plan that still fails in the same way (the same
  * failure class), by leaving out faults, clients, operations and events, as long as anything goes.
  */
+#include "sim/group/groupworld.h"
 #include "sim/netnemesis.h"
 #include "sim/simmem.h"
 #include "sim/tool/simtool.h"
@@ -133,18 +134,19 @@ static bool simpler_knobs(struct shrink *s)
     return s->best.world == PLAN_WORLD_STORE ? simpler_store(s) || any : any;
 }
 
-/* Leaves out runs of ordinals, half of them at once, then quarters, down to one. */
-static bool drop_ordinals(struct shrink *s, bool events, uint64_t count)
+/* Leaves out runs of `count` ordinals from `from` on: all at once, then halves, down to one. */
+static bool drop_ordinals(struct shrink *s, bool events, uint64_t from, uint64_t count)
 {
     bool any = false;
-    for (uint64_t size = count / 2; size > 0; size /= 2) {
-        for (uint64_t at = 0; at < count && budget_left(s); at += size) {
+    uint64_t end = from + count;
+    for (uint64_t size = count; size > 0; size /= 2) {
+        for (uint64_t at = from; at < end && budget_left(s); at += size) {
             struct plan p;
             const struct plan_skips *now = events ? &s->best.events : &s->best.ops;
             if (plan_skips(now, 0, at) || plan_copy(&s->best, &p) != ST_OK) {
                 continue;
             }
-            struct plan_range r = {0, at, at + size - 1 < count ? at + size - 1 : count - 1};
+            struct plan_range r = {0, at, at + size < end ? at + size - 1 : end - 1};
             if (plan_skip(&p, events ? &p.events : &p.ops, r) != ST_OK) {
                 plan_release(&p);
                 continue;
@@ -155,11 +157,18 @@ static bool drop_ordinals(struct shrink *s, bool events, uint64_t count)
     return any;
 }
 
-static uint64_t event_count(const struct plan *p)
+/* The events of each nemesis of that world. */
+static bool drop_events(struct shrink *s)
 {
-    return plan_get(p, PLAN_KILLS) + plan_get(p, PLAN_POWERS) + plan_get(p, PLAN_PAUSES) +
-           plan_get(p, PLAN_STOPS) + plan_get(p, PLAN_DISK_FULL) + plan_get(p, PLAN_BLACKOUTS) +
-           netnemesis_events(p);
+    const struct plan *p = &s->best;
+    uint64_t own = plan_get(p, PLAN_KILLS) + plan_get(p, PLAN_POWERS) + plan_get(p, PLAN_PAUSES) +
+                   plan_get(p, PLAN_STOPS) + plan_get(p, PLAN_DISK_FULL) +
+                   plan_get(p, PLAN_BLACKOUTS);
+    bool any = drop_ordinals(s, true, 0, own);
+    any = drop_ordinals(s, true, GROUPWORLD_NET_ORDINALS, netnemesis_events(p)) || any;
+    any = drop_ordinals(s, true, GROUPWORLD_TRANSFER_ORDINALS, plan_get(p, PLAN_TRANSFERS)) || any;
+    return drop_ordinals(s, true, GROUPWORLD_CHANGE_ORDINALS, plan_get(p, PLAN_MEMBER_CHANGES)) ||
+           any;
 }
 
 static void shrink_all(struct shrink *s)
@@ -169,8 +178,8 @@ static void shrink_all(struct shrink *s)
         any = drop_faults(s);
         any = lower_knob(s, PLAN_OPS, 1) || any;
         any = lower_knob(s, PLAN_CLIENTS, 1) || any;
-        any = drop_ordinals(s, true, event_count(&s->best)) || any;
-        any = drop_ordinals(s, false, plan_get(&s->best, PLAN_OPS)) || any;
+        any = drop_events(s) || any;
+        any = drop_ordinals(s, false, 0, plan_get(&s->best, PLAN_OPS)) || any;
         any = simpler_knobs(s) || any;
     }
 }
