@@ -49,7 +49,7 @@ static uint64_t fold_peers(uint64_t h, const struct raft *r)
         h = HASH_FOLD(h, p->id, p->incarnation, p->match, p->next, p->session, p->contact,
                       p->acked_probe, p->acked_stamp, p->beat_probe, p->beat_next, p->cold_hi,
                       p->cold_bytes, p->fetch, p->probe_hi, p->told, p->absent, p->roles, p->flow,
-                      p->vote);
+                      p->vote, p->broken);
     }
     return h;
 }
@@ -84,7 +84,7 @@ static uint64_t sum_peers(const struct raft *r, const uint64_t *names)
         uint64_t acked = r->read_hi > r->read_lo ? r->probe - p->acked_probe : 0;
         sum += HASH_FOLD(2, names[p->id], p->incarnation, p->match, p->next, p->session, acked,
                          beat, p->beat_next, p->cold_hi, p->fetch, p->probe_hi, p->told, p->absent,
-                         p->roles, p->flow, p->vote);
+                         p->roles, p->flow, p->vote, p->broken);
     }
     return sum;
 }

@@ -41,11 +41,12 @@ struct raft_peer {
     uint64_t fetch;       /* entries from here on are being read for it; 0: none */
     uint64_t probe_hi;    /* flow PROBE: the end of the append that waits for an answer; 0: none */
     uint64_t told;        /* the commit that the latest message to it carried */
-    uint64_t absent;      /* it proved that it does not have this entry of ours; 0: none */
+    uint64_t absent;      /* it said that it does not have this entry of ours; 0: none */
     uint8_t roles;
     uint8_t flow;
-    uint8_t vote; /* 0: no answer, 1: no, 2: yes */
-    uint8_t zero[5];
+    uint8_t vote;   /* 0: no answer, 1: no, 2: yes */
+    uint8_t broken; /* it cannot read `absent`, but had it, or another one there */
+    uint8_t zero[4];
 };
 
 struct raft_pending {

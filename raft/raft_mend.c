@@ -6,7 +6,12 @@
  * entry's, that they do not hold it: then it was never committed, cannot be any more in its own
  * term, and may be dropped with all behind it (Alagappan et al., "Protocol-aware recovery for
  * consensus-based storage", FAST'18). In a later term: a voter that has left the entry's
- * term can never be one of those that acknowledge it there. */
+ * term can never be one of those that acknowledge it there.
+ *
+ * Of two voters, or of four when power fails, there may be no such majority for ever: then each
+ * other voter has to say that it lacks the entry or cannot read it either. Nobody can give it back
+ * any more; and if it was committed more voters than one have lost it, which only damage beyond any
+ * budget does: what a power loss tears was never acknowledged. */
 #include "raft/raft_int.h"
 
 /* ---- ranges ---- */
@@ -162,7 +167,8 @@ void raft_mend_answer(struct raft *r, struct raft_out *out, const struct raft_ms
     }
     struct raft_msg *a = raft_send(r, out, RAFT_MSG_FETCH_REPLY, m->from);
     a->ok = known;
-    a->place = (struct raft_place){lo, known ? term_at(r, lo) : 0};
+    /* With its term, but not known: it was here, too. */
+    a->place = (struct raft_place){lo, lo > r->floor.index ? term_at(r, lo) : 0};
     a->count = known ? whole_from(r, lo, m->index) : 0;
     a->index = r->last;
     a->probe = m->probe;
@@ -217,28 +223,74 @@ void raft_mend_done(struct raft *r, struct raft_out *out)
     raft_mend_ask(r, out);
 }
 
-static bool proven_absent(const struct raft *r, uint64_t index, uint8_t role)
+static bool is_voter_else(const struct raft *r, uint32_t i, uint8_t role)
+{
+    return i != r->self_slot && (peers_of(r)[i].roles & role) != 0;
+}
+
+static bool most_lack(const struct raft *r, uint64_t index, uint8_t role)
 {
     const struct raft_peer *peers = peers_of(r);
     uint32_t voters = 0;
-    uint32_t absent = 0;
+    uint32_t lack = 0;
     for (uint32_t i = 0; i < r->peer_count; i++) {
-        if ((peers[i].roles & role) != 0) {
-            voters++;
-            absent += i != r->self_slot && peers[i].absent == index;
+        voters += (peers[i].roles & role) != 0;
+        lack += is_voter_else(r, i, role) && peers[i].absent == index && !peers[i].broken;
+    }
+    return voters == 0 ? role == RAFT_OUT : lack > voters / 2;
+}
+
+static bool all_others_lack(const struct raft *r, uint64_t index, uint8_t role)
+{
+    const struct raft_peer *peers = peers_of(r);
+    uint32_t others = 0;
+    uint32_t lack = 0;
+    for (uint32_t i = 0; i < r->peer_count; i++) {
+        others += is_voter_else(r, i, role);
+        lack += is_voter_else(r, i, role) && peers[i].absent == index;
+    }
+    return others == 0 ? role == RAFT_OUT : lack == others;
+}
+
+/* A configuration behind the entry may be why it was never committed, or one that came after: those
+ * of the one before have to lack it as well. */
+static bool all_before_lack(const struct raft *r, uint64_t index)
+{
+    uint32_t others = 0;
+    if (r->config_index <= index) {
+        return true;
+    }
+    for (uint32_t i = 0; r->before_index != RAFT_NEVER && i < r->before.count; i++) {
+        const struct raft_member *m = &r->before.members[i];
+        if ((m->roles & (RAFT_IN | RAFT_OUT)) != 0 && m->id != r->o.self) {
+            const struct raft_peer *p = raft_change_peer(r, m->id);
+            if (p == NULL || p->incarnation != m->incarnation || p->absent != index) {
+                return false;
+            }
+            others++;
         }
     }
-    return voters == 0 ? role == RAFT_OUT : absent > voters / 2;
+    return others > 0;
+}
+
+/* Nobody has it, and nobody will. */
+static bool proven_absent(const struct raft *r, uint64_t index)
+{
+    bool most = most_lack(r, index, RAFT_IN) && most_lack(r, index, RAFT_OUT);
+    return most || (all_others_lack(r, index, RAFT_IN) && all_others_lack(r, index, RAFT_OUT) &&
+                    all_before_lack(r, index));
 }
 
 void raft_mend_reply(struct raft *r, struct raft_out *out, const struct raft_msg *m)
 {
     uint64_t lo = m->place.index;
-    if (m->probe != r->life || !m->ok || r->damage_count == 0 || lo != r->damage[0].lo) {
+    bool broken = !m->ok && m->place.term != 0;
+    if (m->probe != r->life || !(m->ok || broken) || r->damage_count == 0 ||
+        lo != r->damage[0].lo) {
         return;
     }
     uint64_t term = term_at(r, lo);
-    if (m->index >= lo && m->place.term == term) {
+    if (m->ok && m->index >= lo && m->place.term == term) {
         (void)raft_mend_from(r, out, lo, m->items, m->count);
         return;
     }
@@ -253,7 +305,8 @@ void raft_mend_reply(struct raft *r, struct raft_out *out, const struct raft_msg
         return;
     }
     p->absent = lo;
-    if (proven_absent(r, lo, RAFT_IN) && proven_absent(r, lo, RAFT_OUT)) {
+    p->broken = broken;
+    if (proven_absent(r, lo)) {
         raft_log_truncate(r, out, lo);
         saw(out, RAFT_SEEN_CUT);
     }

@@ -107,6 +107,56 @@ static void test_raft_mend__what_a_majority_never_had_is_dropped(void)
     done(&s);
 }
 
+/* Of two and of four there is no majority besides those that cannot read their last entries: it is
+ * enough that nobody can. */
+static void test_raft_mend__what_nobody_can_read_is_dropped(void)
+{
+    for (uint32_t n = 2; n <= 4; n += 2) {
+        struct soup s;
+        uint64_t leader = group(&s, n);
+        uint64_t other = leader % n + 1;
+        for (uint64_t id = 1; id <= n; id++) {
+            soup_isolate(&s, id, true);
+        }
+        soup_split(&s, leader, other, n == 2);
+        uint64_t index = soup_propose(&s, leader);
+        soup_run(&s, 50); /* on half of the disks */
+        for (uint64_t id = 1; id <= n; id++) {
+            soup_crash(&s, id);
+            soup_isolate(&s, id, false);
+        }
+        soup_damage(&s, leader, index, index + 1);
+        if (n == 4) {
+            soup_damage(&s, other, index, index + 1);
+        }
+        soup_up_all(&s);
+        soup_run(&s, 20 * s.options.election);
+        EXPECT(saw_it(&s, RAFT_SEEN_CUT));
+        EXPECT(!view(&s, leader).damaged && !view(&s, other).damaged);
+        EXPECT(soup_leader(&s) != 0);
+        soup_heal(&s);
+        done(&s);
+    }
+}
+
+/* What one of two cannot read, and the other one can, is no such entry. */
+static void test_raft_mend__what_the_other_of_two_has_comes_back(void)
+{
+    struct soup s;
+    uint64_t leader = group(&s, 2);
+    uint64_t index = soup_propose(&s, leader);
+    soup_run(&s, 50);
+    soup_crash(&s, leader);
+    soup_crash(&s, leader % 2 + 1);
+    soup_damage(&s, leader, index, index + 1);
+    soup_up_all(&s);
+    soup_run(&s, 20 * s.options.election);
+    EXPECT(!saw_it(&s, RAFT_SEEN_CUT) && !view(&s, leader).damaged);
+    EXPECT(view(&s, leader).applied >= index);
+    soup_heal(&s);
+    done(&s);
+}
+
 /* An answer in the entry's own term proves nothing: its leader may still commit it. */
 static void test_raft_mend__absence_in_the_entrys_own_term_proves_nothing(void)
 {
@@ -222,6 +272,8 @@ TAP_MAIN({
     RUN(test_raft_mend__a_damaged_voter_keeps_its_place);
     RUN(test_raft_mend__three_damaged_nodes_heal_each_other);
     RUN(test_raft_mend__what_a_majority_never_had_is_dropped);
+    RUN(test_raft_mend__what_nobody_can_read_is_dropped);
+    RUN(test_raft_mend__what_the_other_of_two_has_comes_back);
     RUN(test_raft_mend__absence_in_the_entrys_own_term_proves_nothing);
     RUN(test_raft_mend__a_group_of_one_cuts_a_torn_tail);
     RUN(test_raft_mend__a_leader_with_unapplied_damage_steps_down);
