@@ -313,6 +313,10 @@ static bool front_take(struct core *c, struct list *jobs, struct list *landed)
 {
     env_mutex_lock(c->env, &c->mutex);
     while (list_empty(&c->queue) && list_empty(&c->landed) && !c->quit) {
+        if (c->replica_over && !c->stop_asked) {
+            c->stop_asked = true;
+            env_poller_wake(c->env, c->poller);
+        }
         (void)env_cond_wait(c->env, &c->work, &c->mutex, ENV_NEVER); /* the loop decides */
     }
     bool quit = c->quit;
@@ -344,6 +348,15 @@ static void front_main(void *arg)
         front_turn(c->front, &jobs, &landed, &done);
         group_hand_back(c, &done);
     }
+}
+
+void core_replica_over(void *arg)
+{
+    struct core *c = (struct core *)arg;
+    env_mutex_lock(c->env, &c->mutex);
+    c->replica_over = true;
+    env_cond_signal(c->env, &c->work);
+    env_mutex_unlock(c->env, &c->mutex);
 }
 
 void core_landed(struct core *c, struct list *flight)

@@ -61,6 +61,7 @@ struct core {
     struct nodeopt_live shared; /* settings, for the reactor */
     bool stop_asked;            /* SHUTDOWN was executed */
     bool quit;                  /* core_stop was called */
+    bool replica_over;          /* the replica stopped by itself */
 
     /* of the core thread */
     struct nodeopt_live live;
@@ -75,6 +76,9 @@ struct core {
 /* Either db, and it executes; or replica, and that does. */
 NODISCARD enum status core_new(struct env *env, struct tkv *db, struct replica *replica,
                                const struct nodeopt *opt, struct core **core);
+
+/* For replica_on_over, with a core as arg: the node is to end. */
+void core_replica_over(void *arg);
 
 /* Frees it; the thread must have been stopped. NULL is harmless. */
 void core_free(struct core *c);

@@ -67,6 +67,7 @@ static enum status member_serve(struct env *env, struct nodeopt *opt, struct err
     if (st == ST_OK) {
         core->look = member_look;
         core->look_arg = m;
+        replica_on_over(member_replica(m), core_replica_over, core);
     }
     st = st == ST_OK ? member_start(m, err) : err_status(err, st, "cannot start");
     if (st == ST_OK) {

@@ -572,6 +572,17 @@ static bool is_alone(const struct replica *r)
     return c->count == 1 && c->members[0].id == r->o.raft.self && c->members[0].roles == RAFT_IN;
 }
 
+static void over_tell(struct replica *r)
+{
+    if (r->over != NULL) {
+        env_mutex_lock(r->env, &r->mutex);
+        status_share(r); /* with the reason */
+        env_mutex_unlock(r->env, &r->mutex);
+        r->over(r->over_arg);
+        r->over = NULL;
+    }
+}
+
 static void replica_main(void *arg)
 {
     struct replica *r = arg;
@@ -589,6 +600,7 @@ static void replica_main(void *arg)
         news_run(r, &n);
         if (r->halted) {
             replica_ask_end(r);
+            over_tell(r);
         } else {
             replica_ask_turn(r);
         }
@@ -605,6 +617,12 @@ static void replica_main(void *arg)
 }
 
 /* ---- starting and stopping ---- */
+
+void replica_on_over(struct replica *r, void (*over)(void *arg), void *arg)
+{
+    r->over = over;
+    r->over_arg = arg;
+}
 
 enum status replica_start(struct replica *r)
 {

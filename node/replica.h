@@ -151,6 +151,10 @@ NODISCARD enum status replica_open(struct env *env, const struct replica_options
 /* Whose log it is. */
 const struct raftlog_identity *replica_identity(const struct replica *r);
 
+/* Before replica_start: over(arg) is called once, on the replica's thread, when it stops by itself
+ * (replica_failed says why then). Nobody needs to ask anything to learn of it. */
+void replica_on_over(struct replica *r, void (*over)(void *arg), void *arg);
+
 /* Starts its threads; the rest of the log is applied by them. */
 NODISCARD enum status replica_start(struct replica *r);
 

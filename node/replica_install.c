@@ -2,14 +2,21 @@
  *
  * What makes the exchange atomic is the log's record that it begins at the snapshot:
  *
- *     db.next                        the snapshot, whole and durable, looked at
- *     the record                     until it is durable the database is the old one
- *     db -> db.old, db.next -> db    each durable before the next step
- *     db.old                         removed
+ *     db.next              the snapshot, whole and durable, looked at
+ *     the record           until it is durable the database is the old one
+ *     db/CURRENT           removed: from here on db is no database
+ *     db                   emptied; then the files of db.next as hard links
+ *     db/CURRENT           linked: now it is one again
+ *     db.next/CURRENT      removed, then the rest of it
+ *
+ * each durable before the next. Renaming the directories would be less work; but a power loss may
+ * keep that the old name is gone and lose the new one (POSIX promises nothing), and then there is
+ * no database at all.
  *
  * A database that has applied less than the log's mark is what only a durable record leaves behind,
  * for other marks are of what the database holds. So an open knows which of the two counts, without
- * a file that says so; and a db.next that no record speaks of is removed.
+ * a file that says so; and a db.next that no record speaks of is removed. What has no CURRENT is no
+ * database, and no snapshot.
  *
  * The snapshotter does all that touches files. From the record on nothing is applied; while the
  * databases change places the replica thread leaves the state machine alone, and the core hears of
@@ -21,21 +28,17 @@
 #include "node/snapstage.h"
 
 #include <stdio.h>
+#include <string.h>
 
+#define CURRENT      "CURRENT" /* names what is valid of a database: without it there is none */
 #define TRY_AGAIN_NS (50 * REPLICA_MS)
 
 /* ---- directories ---- */
 
-struct names {
-    char next[ENV_PATH_MAX];
-    char old[ENV_PATH_MAX];
-};
-
-/* They fit: replica_open has looked. */
-static void names_make(const struct replica *r, struct names *n)
+/* It fits: replica_open has looked. */
+static void next_name(const struct replica *r, char path[ENV_PATH_MAX])
 {
-    (void)snprintf(n->next, sizeof n->next, "%.*s/db.next", ENV_PATH_MAX - 16, r->dir);
-    (void)snprintf(n->old, sizeof n->old, "%.*s/db.old", ENV_PATH_MAX - 16, r->dir);
+    (void)snprintf(path, ENV_PATH_MAX, "%.*s/db.next", ENV_PATH_MAX - 16, r->dir);
 }
 
 static enum status is_there(const struct replica *r, const char *path, bool *there)
@@ -46,57 +49,103 @@ static enum status is_there(const struct replica *r, const char *path, bool *the
     return st == ST_NOENT ? ST_OK : st;
 }
 
-static enum status move(const struct replica *r, const char *from, const char *to)
+static enum status is_whole(const struct replica *r, const char *dir, bool *whole)
 {
-    enum status st = env_path_rename(r->env, from, to);
-    ENV_YIELD(r->env, "replica: a database was moved");
+    char path[ENV_PATH_MAX];
+    enum status st = snapset_path(dir, CURRENT, path);
+    return st == ST_OK ? is_there(r, path, whole) : st;
+}
+
+/* It is no database from now on, whatever happens. */
+static enum status unmake(const struct replica *r, const char *dir)
+{
+    char path[ENV_PATH_MAX];
+    enum status st = snapset_path(dir, CURRENT, path);
+    st = st == ST_OK ? env_path_remove(r->env, path) : st;
+    if (st == ST_NOENT) {
+        return ST_OK;
+    }
+    ENV_YIELD(r->env, "replica: a database was unmade");
+    return st == ST_OK ? env_dir_sync(r->env, dir) : st;
+}
+
+/* The names of a directory, each with its end. */
+struct listing {
+    struct buf names;
+    enum status st;
+};
+
+static bool list_name(void *arg, const char *name)
+{
+    struct listing *l = arg;
+    if (strcmp(name, CURRENT) != 0 && strcmp(name, "LOCK") != 0) {
+        l->st = buf_append(&l->names, name, strlen(name) + 1);
+    }
+    return l->st == ST_OK;
+}
+
+static enum status link_file(const struct replica *r, const char *from, const char *to,
+                             const char *name)
+{
+    char old[ENV_PATH_MAX];
+    char new[ENV_PATH_MAX];
+    enum status st = snapset_path(from, name, old);
+    st = st == ST_OK ? snapset_path(to, name, new) : st;
+    return st == ST_OK ? env_path_link(r->env, old, new) : st;
+}
+
+/* What `from` has, as a database in the empty directory `to`. */
+static enum status link_all(const struct replica *r, const char *from, const char *to)
+{
+    struct listing l = {.st = ST_OK};
+    buf_init(&l.names, &r->env->mem);
+    enum status st = env_dir_list(r->env, from, list_name, &l);
+    st = st == ST_OK ? l.st : st;
+    for (size_t at = 0; st == ST_OK && at < l.names.size; at += strlen(l.names.data + at) + 1) {
+        st = link_file(r, from, to, l.names.data + at);
+    }
+    buf_release(&l.names);
+    st = st == ST_OK ? env_dir_sync(r->env, to) : st;
+    st = st == ST_OK ? link_file(r, from, to, CURRENT) : st;
+    ENV_YIELD(r->env, "replica: a database was linked");
+    st = st == ST_OK ? env_dir_sync(r->env, to) : st;
     return st == ST_OK ? env_dir_sync(r->env, r->dir) : st;
 }
 
 /* db.next becomes db. Wherever it was interrupted, it goes on there. */
 static enum status exchange(const struct replica *r, struct err *err)
 {
-    struct names n;
-    bool next;
-    bool db;
-    names_make(r, &n);
-    enum status st = is_there(r, n.next, &next);
-    st = st == ST_OK ? is_there(r, r->db_dir, &db) : st;
-    if (st == ST_OK && next && db) {
-        st = replica_snap_wipe(r, n.old, err);
-        st = st == ST_OK ? move(r, r->db_dir, n.old) : st;
+    char next[ENV_PATH_MAX];
+    bool whole;
+    next_name(r, next);
+    enum status st = is_whole(r, next, &whole);
+    if (st == ST_OK && whole) {
+        st = unmake(r, r->db_dir);
+        st = st == ST_OK ? replica_snap_wipe(r, r->db_dir, err) : st;
+        st = st == ST_OK ? env_dir_make(r->env, r->db_dir) : st;
+        st = st == ST_OK ? link_all(r, next, r->db_dir) : st;
+        st = st == ST_OK ? unmake(r, next) : st;
     }
-    if (st == ST_OK && next) {
-        st = move(r, n.next, r->db_dir);
-    }
-    if (st == ST_OK && !next && !db) { /* then nothing is thrown away either */
-        err_set(err, "neither the database nor the snapshot that takes its place is there");
-        return ST_CORRUPT;
-    }
-    if (st == ST_OK) {
-        st = replica_snap_wipe(r, n.old, err);
-    }
+    st = st == ST_OK ? replica_snap_wipe(r, next, err) : st;
     return st == ST_OK ? st : err_status(err, st, "exchanging databases");
 }
 
 enum status replica_install_mend(struct replica *r, struct err *err)
 {
-    struct names n;
-    bool old;
-    bool db = true;
-    names_make(r, &n);
-    enum status st = is_there(r, n.old, &old);
-    if (st == ST_OK && old) {
-        st = is_there(r, r->db_dir, &db);
-    }
+    char next[ENV_PATH_MAX];
+    bool db;
+    bool whole = false;
+    next_name(r, next);
+    enum status st = is_whole(r, r->db_dir, &db);
+    st = st == ST_OK && !db ? is_whole(r, next, &whole) : st;
     if (st != ST_OK) {
         return err_status(err, st, "looking at the databases");
     }
-    if (!db) {
+    if (whole) {
         ENV_PROBE(r->env, "replica: an exchange of databases goes on after a crash");
         return exchange(r, err);
     }
-    return old ? replica_snap_wipe(r, n.old, err) : ST_OK;
+    return ST_OK;
 }
 
 static void db_close(struct replica *r)
@@ -111,16 +160,16 @@ static void db_close(struct replica *r)
 
 enum status replica_install_owed(struct replica *r, const struct raft_place *mark, struct err *err)
 {
-    struct names n;
-    bool next;
-    names_make(r, &n);
-    enum status st = is_there(r, n.next, &next);
-    if (st != ST_OK || !next) {
-        return st == ST_OK ? st : err_status(err, st, n.next);
+    char next[ENV_PATH_MAX];
+    bool there;
+    next_name(r, next);
+    enum status st = is_there(r, next, &there);
+    if (st != ST_OK || !there) {
+        return st == ST_OK ? st : err_status(err, st, next);
     }
     if (r->sm.applied.place.index >= mark->index) {
         ENV_PROBE(r->env, "replica: a snapshot that no record speaks of is removed");
-        return replica_snap_wipe(r, n.next, err);
+        return replica_snap_wipe(r, next, err);
     }
     ENV_PROBE(r->env, "replica: a snapshot is installed after a crash");
     db_close(r);
@@ -158,12 +207,12 @@ static enum status look(struct replica *r, const char *dir, struct err *err)
 
 static enum status take(struct replica *r, struct err *err)
 {
-    struct names n;
-    names_make(r, &n);
-    enum status st = replica_snap_wipe(r, n.next, err);
-    enum status taken = r->o.transport.take_snapshot(r->o.transport.arg, n.next, err);
+    char next[ENV_PATH_MAX];
+    next_name(r, next);
+    enum status st = replica_snap_wipe(r, next, err);
+    enum status taken = r->o.transport.take_snapshot(r->o.transport.arg, next, err);
     st = st == ST_OK ? taken : st;
-    return st == ST_OK ? look(r, n.next, err) : st;
+    return st == ST_OK ? look(r, next, err) : st;
 }
 
 static bool stops(struct replica *r)
@@ -206,7 +255,7 @@ static enum status switch_run(struct replica *r, struct err *err)
 bool replica_install_work(struct replica *r)
 {
     struct replica_install *in = &r->snap.install;
-    struct names n;
+    char next[ENV_PATH_MAX];
     switch (in->state) {
     case INSTALL_STAGED:
         env_mutex_unlock(r->env, &r->mutex);
@@ -222,8 +271,8 @@ bool replica_install_work(struct replica *r)
         break;
     case INSTALL_DROP:
         env_mutex_unlock(r->env, &r->mutex);
-        names_make(r, &n);
-        in->st = replica_snap_wipe(r, n.next, &in->err); /* else the next one wipes it */
+        next_name(r, next);
+        in->st = replica_snap_wipe(r, next, &in->err); /* else the next one wipes it */
         env_mutex_lock(r->env, &r->mutex);
         in->state = INSTALL_NONE;
         break;
@@ -293,14 +342,14 @@ void replica_install_logged(struct replica *r)
 static void over(struct replica *r)
 {
     struct replica_install *in = &r->snap.install;
-    r->snap.switching = false;
-    if (in->st != ST_OK) {
+    if (in->st != ST_OK) { /* still switching: there is no state to look at any more */
         complain(r, "a snapshot could not be installed");
         state_set(r, INSTALL_FAILED);
         replica_step_fail(r, in->st, "installing a snapshot");
         return;
     }
     ENV_PROBE(r->env, "replica: a snapshot was installed");
+    r->snap.switching = false;
     r->snap.bytes = 0;
     r->snap.wanted = false;
     r->snap.installed++;
@@ -342,8 +391,8 @@ bool replica_install_news(const struct replica *r)
 uint64_t replica_install_durable(const struct replica *r)
 {
     const struct replica_install *in = &r->snap.install;
-    bool held =
-        in->state == INSTALL_LOGGED || in->state == INSTALL_SWITCH || in->state == INSTALL_OVER;
+    bool held = in->state == INSTALL_LOGGED || in->state == INSTALL_SWITCH ||
+                in->state == INSTALL_OVER || in->state == INSTALL_FAILED;
     return held && r->durable >= in->seq ? in->seq - 1 : r->durable;
 }
 

@@ -217,7 +217,9 @@ struct replica {
     uint64_t appended; /* the last write */
     uint64_t pending_since;
     bool stalled;
-    bool halted;       /* nothing more happens but the end */
+    bool halted;             /* nothing more happens but the end */
+    void (*over)(void *arg); /* to be told of that; NULL: nobody, or it was */
+    void *over_arg;
     bool cramped;      /* the core stands still for want of room for terms */
     bool unflushed;    /* messages were handed to the transport */
     struct list held;  /* struct replicamsg, by their `after` */

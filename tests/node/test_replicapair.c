@@ -279,7 +279,7 @@ static void replicapair__refused_memory_is_met(void)
     printf("# %ld allocations\n", n);
 }
 
-/* The log's record says that the snapshot is the database, and moving it there fails. The node
+/* The log's record says that the snapshot is the database, and putting it there fails. The node
  * stops; what it is still sent does not take the place of what its next life needs. */
 static void replicapair__a_snapshot_that_could_not_be_moved_is_owed(void)
 {
@@ -287,9 +287,9 @@ static void replicapair__a_snapshot_that_could_not_be_moved_is_owed(void)
     struct inject_rule rule;
     pair_begin();
     inject_rule_init(&rule);
-    rule.calls = INJECT_RENAME;
+    rule.calls = INJECT_MAKE;
     rule.name = "db";
-    rule.at = 1; /* the old one is away already */
+    rule.at = 0; /* the old one is away already */
     inject_add(&te, &rule);
     EXPECT(replica_start(one.replica) == ST_OK && replica_start(two.replica) == ST_OK);
     let_in();
