@@ -280,6 +280,9 @@ static void launch(struct client *c, struct client_call *call)
     uint64_t left_ms = (call->deadline - c->now) / MS + 1;
     r->timeout_ms = left_ms < UINT32_MAX ? (uint32_t)left_ms : 0;
     r->id = id_take(c);
+    if (r->consistency == PBMSG_CONSISTENCY_LOCAL && r->min_index < c->index) {
+        r->min_index = c->index;
+    }
     enum status st = frame_append_client(&c->out, &pbmsg_request_table, r);
     if (st != ST_OK) {
         end_undone(c, call,
@@ -405,6 +408,7 @@ static void respond(struct client *c, struct client_call *call, const struct pbm
             return;
         }
         c->troubles = 0;
+        c->index = r->index > c->index ? r->index : c->index;
         end(c, call, CLIENT_DONE, code, r);
         return;
     case PBMSG_CODE_NOT_LEADER:

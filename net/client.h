@@ -61,7 +61,9 @@ enum client_outcome { CLIENT_DONE = 1, CLIENT_NOT_DONE, CLIENT_UNKNOWN };
 
 struct client_call {
     /* the caller's */
-    struct pbmsg_request request;           /* id, session, sequence, answered, timeout_ms: ours */
+    struct pbmsg_request request;           /* id, session, sequence, answered, timeout_ms: ours;
+                                               min_index of a LOCAL read is raised to what this
+                                               client knows of */
     bool once;                              /* a write, under the client's session */
     uint64_t deadline;                      /* mono */
     void (*done)(struct client_call *call); /* may be NULL */

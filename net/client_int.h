@@ -54,6 +54,7 @@ struct client {
     uint64_t last_id;
     bool leaving;      /* this node cannot serve: no more is sent to it */
     uint64_t retry_ns; /* what it said about when to try again */
+    uint64_t index;    /* of the log: the highest that a response named */
     uint64_t session;  /* 0: none */
     uint64_t next_sequence;
     uint64_t ended; /* calls, ever */

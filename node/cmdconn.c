@@ -52,6 +52,7 @@ enum status cmdconn_reset(struct call *c)
     cmdtxn_forget(c->core, s);
     s->protocol = 2;
     s->sync = c->core->live.sync != 0;
+    s->fresh = REPLICA_LINEARIZABLE;
     s->name_size = 0;
     reply_simple(c->reply, "RESET");
     return ST_OK;
@@ -75,6 +76,25 @@ enum status cmdconn_durability(struct call *c)
     s->sync = sync;
     reply_simple(c->reply, "OK");
     return ST_OK;
+}
+
+/* CONSISTENCY [linearizable|lease|local]: of the reads that follow on this connection. */
+enum status cmdconn_consistency(struct call *c)
+{
+    static const char *const words[] = {"linearizable", "lease", "local"};
+    struct session *s = c->session;
+    if (c->count == 1) {
+        reply_text(c->reply, words[s->fresh]);
+        return ST_OK;
+    }
+    for (unsigned i = 0; i < sizeof words / sizeof *words && c->count == 2; i++) {
+        if (command_is(c, 1, words[i])) {
+            s->fresh = (enum replica_freshness)i;
+            reply_simple(c->reply, "OK");
+            return ST_OK;
+        }
+    }
+    return command_syntax_error(c);
 }
 
 /* ---- names ---- */

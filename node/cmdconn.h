@@ -5,6 +5,7 @@
 #include "node/command.h"
 
 enum status cmdconn_client(struct call *c);
+enum status cmdconn_consistency(struct call *c);
 enum status cmdconn_durability(struct call *c);
 enum status cmdconn_echo(struct call *c);
 enum status cmdconn_hello(struct call *c);

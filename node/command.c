@@ -24,6 +24,7 @@ static const struct command commands[] = {
     {"client", -2, 0, 0, 0, 0, cmdconn_client},
     {"command", -1, 0, 0, 0, 0, cmdadmin_command},
     {"config", -2, 0, 0, 0, 0, cmdadmin_config},
+    {"consistency", -1, 0, 0, 0, 0, cmdconn_consistency},
     {"dbsize", 1, R, 0, 0, 0, cmdscan_dbsize},
     {"decr", 2, RW, 1, 1, 1, cmdstr_decr},
     {"decrby", 3, RW, 1, 1, 1, cmdstr_decrby},
@@ -318,6 +319,7 @@ void command_execute(struct core *core, struct job *job)
     if (!job->begun) {
         job->protocol = s->protocol;
         job->sync = job->sync_wish == JOB_SYNC_SESSION ? s->sync : job->sync_wish == JOB_SYNC_YES;
+        job->fresh = job->shape.op == 0 ? s->fresh : job->fresh;
         job->reply_max = core->live.output_bytes_max;
     }
     buf_clear(&job->reply);

@@ -321,6 +321,8 @@ static bool job_launch(struct front *f, struct job *j, bool by_log, bool first)
     x->request.change = j->route == JOB_CHANGES ? &j->change : NULL;
     x->request.reads = !by_log && x->request.change == NULL;
     x->request.follows = by_log && !first;
+    x->request.fresh = j->fresh;
+    x->request.min_index = j->min_index;
     x->request.deadline = f->now + f->core->opt->request_ms * MS;
     if (j->deadline < x->request.deadline) {
         x->request.deadline = j->deadline;
@@ -357,6 +359,7 @@ static void run_launch(struct front *f, struct session *s)
 {
     bool by_log = run_writes(s);
     bool first = true;
+    const struct job *lead = NULL; /* the first of the run: its reads are all as fresh as its */
     uint64_t bytes = 0;
     for (struct list *l = s->waiting.next;
          l != &s->waiting && bytes < RUN_BYTES && s->flying < RUN_COUNT; l = l->next) {
@@ -370,6 +373,10 @@ static void run_launch(struct front *f, struct session *s)
         }
         if (apart && s->flying > 0) {
             break;
+        }
+        lead = lead != NULL ? lead : j;
+        if (!by_log && j->fresh != lead->fresh) {
+            break; /* else one that need not wait might see less than one before it */
         }
         if (f->ended) {
             job_reply_const(j, "-TRYAGAIN this node is stopping, nothing was changed\r\n");

@@ -5,10 +5,11 @@
  * the connection alone (MULTI, HELLO, PING …) is answered there and then; what concerns the
  * database is routed. From the routed jobs of a connection a *run* is taken and handed to the
  * replica: either reads only, which share a question to the leader and are executed on this
- * node's state, or, when a write is among them, all of them by way of the log, in one envelope. The
- * next run begins when this one has landed. So a connection's requests happen in its order though
- * envelopes may overtake each other, and a pipeline costs as many round trips as it turns from
- * reading to writing and back, not one a request.
+ * node's state (without the question, when the connection or the request allows that), or, when a
+ * write is among them, all of them by way of the log, in one envelope. The next run begins when
+ * this one has landed. So a connection's requests happen in its order though envelopes may overtake
+ * each other, and a pipeline costs as many round trips as it turns from reading to writing and
+ * back, not one a request.
  *
  * Invariants (tests/node/test_front.c; under simulation tests/node/test_member.c, sim/group)
  *   I1  replies of one connection are handed back in the order of its requests

@@ -77,10 +77,12 @@ struct job {
     struct replica_change change; /* with JOB_CHANGES */
     uint32_t arg_skip;            /* the command is behind so many arguments */
     int protocol;
-    enum job_sync sync_wish; /* what the request itself says */
-    uint64_t deadline;       /* mono; what is not begun by then is not done */
-    uint64_t pb_id;          /* of a request of protobuf */
-    uint64_t index;          /* of the log: of the write, or of the state that was read; 0: none */
+    enum job_sync sync_wish;      /* what the request itself says */
+    enum replica_freshness fresh; /* of reads; what the request says, or its connection */
+    uint64_t min_index;
+    uint64_t deadline; /* mono; what is not begun by then is not done */
+    uint64_t pb_id;    /* of a request of protobuf */
+    uint64_t index;    /* of the log: of the write, or of the state that was read; 0: none */
     struct job_shape shape;
     struct job_shape *shapes; /* of the requests of a transaction, in the same block */
     struct list transaction;  /* EXEC: its queued requests, struct job_queued; or it brought them */
@@ -102,7 +104,8 @@ struct session {
     uint64_t requests; /* executed so far */
     int protocol;
     bool sync;
-    bool closing; /* QUIT was answered: ignore the rest */
+    enum replica_freshness fresh; /* of reads */
+    bool closing;                 /* QUIT was answered: ignore the rest */
     bool multi;
     bool multi_failed;
     struct list waiting; /* struct job, in order; of a node that replicates, as the next two */

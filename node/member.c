@@ -477,6 +477,8 @@ static struct replica_options replica_options_of(struct member *m, struct tkv_op
     struct replica_options o = {.dir = m->opt->data, .engine = engine};
     o.raft.election = m->opt->election_ms * MS;
     o.raft.heartbeat = m->opt->heartbeat_ms * MS;
+    o.raft.lease = m->opt->lease_ppm != 0;
+    o.raft.drift_ppm = (uint32_t)m->opt->lease_ppm;
     o.raft.verify = m->opt->verify != 0;
     o.log.verify = m->opt->verify != 0;
     o.log.segment_bytes = m->opt->log_segment_bytes / 4096 * 4096;

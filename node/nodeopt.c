@@ -85,6 +85,8 @@ static const struct option options[] = {
      "MS         without a leader for so long, another is elected (1000)"},
     {"heartbeat", KIND_COUNT, HERE(heartbeat_ms), 1, DAY_MS, 100,
      "MS        between two signs of life of a leader (100)"},
+    {"lease", KIND_COUNT, HERE(lease_ppm), 0, 200000, 0,
+     "PPM            reads may go by lease; no clock's rate is off by more (0: none)"},
     {"log-segment", KIND_BYTES, HERE(log_segment_bytes), 32u << 10, GIB, 64u << 20,
      "BYTES  of a file of the replicated log (64m)"},
     {"log-compact", KIND_BYTES, HERE(log_compact_bytes), 1024, 1024 * GIB, 64u << 20,
@@ -265,6 +267,7 @@ static enum status alone_check(const struct nodeopt *o, struct err *err)
                        : o->join != 0               ? "join"
                        : o->peer_listen.family != 0 ? "peer-listen"
                        : o->cluster != NULL         ? "cluster"
+                       : o->lease_ppm != 0          ? "lease"
                                                     : NULL;
     if (name != NULL) {
         err_set(err, "--%s needs --id: which node of the group is this?", name);

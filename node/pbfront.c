@@ -381,9 +381,16 @@ static bool op_writes(uint32_t op)
            op == PBMSG_INCR || op == PBMSG_BATCH || op == PBMSG_DELETE_RANGE;
 }
 
+_Static_assert((int)PBMSG_CONSISTENCY_LEASE == (int)REPLICA_LEASE, "consistency");
+_Static_assert((int)PBMSG_CONSISTENCY_LOCAL == (int)REPLICA_LOCAL, "consistency");
+
 /* A number in a session has to be one; other requests have none. */
-static void once_check(struct words *w, const struct pbmsg_request *r)
+static void head_check(struct words *w, const struct pbmsg_request *r)
 {
+    if (r->consistency < PBMSG_CONSISTENCY_LINEARIZABLE ||
+        r->consistency > PBMSG_CONSISTENCY_LOCAL) {
+        refuse(w, PBMSG_CODE_UNSUPPORTED, "this node does not know the consistency");
+    }
     if (r->session == 0 && r->sequence != 0) {
         refuse(w, PBMSG_CODE_BAD_REQUEST, "a sequence number without a session");
     }
@@ -397,6 +404,8 @@ static void once_check(struct words *w, const struct pbmsg_request *r)
 static void head_set(struct job *j, const struct pbmsg_request *r, uint64_t now_ns)
 {
     j->pb_id = r->id;
+    j->fresh = (enum replica_freshness)r->consistency; /* head_check knows it */
+    j->min_index = r->min_index;
     j->shape.op = (uint8_t)r->op;
     if (r->timeout_ms > 0) {
         j->deadline = now_ns + r->timeout_ms * MS;
@@ -436,7 +445,7 @@ static enum status job_single(struct pbfront *f, const struct pbmsg_request *r, 
 {
     struct words w;
     words_request(&w, r);
-    once_check(&w, r);
+    head_check(&w, r);
     if (w.code != PBMSG_CODE_OK) {
         return job_said(f, r->id, w.code, w.why, false, job);
     }
@@ -476,7 +485,7 @@ static enum status job_batch(struct pbfront *f, const struct pbmsg_request *r, u
 {
     struct words w = {.count = 0};
     struct slice exec = slice_text("EXEC");
-    once_check(&w, r);
+    head_check(&w, r);
     if (r->batch.ops.count == 0) {
         refuse(&w, PBMSG_CODE_BAD_REQUEST, "a batch of nothing");
     }

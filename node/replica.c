@@ -278,6 +278,8 @@ enum status replica_open(struct env *env, const struct replica_options *o, struc
     list_init(&r->held);
     list_init(&r->waiting);
     list_init(&r->asking);
+    list_init(&r->leasing);
+    list_init(&r->local);
     list_init(&r->changes);
     list_init(&r->snap.asked);
     buf_init(&r->note.request.reply, &env->mem);
@@ -411,13 +413,34 @@ static void mail_take(struct replica *r, struct news *n)
     }
 }
 
+/* The clock that everything here goes by stands still while the machine sleeps, and that of the
+ * others does not. What was heard before is worth no lease then; what is heard from now on is, and
+ * after an election timeout nothing older counts anyhow. */
+static void sleep_watch(struct replica *r)
+{
+    uint64_t boot = env_clock_boot(r->env);
+    uint64_t after = env_clock_mono(r->env);
+    uint64_t most = boot - r->now; /* of what was slept until the boot clock was read: not less */
+    uint64_t least = boot > after ? boot - after : 0;
+    if (least > r->slept) {
+        ENV_PROBE(r->env, "replica: the machine has slept, leases rest");
+        r->rested_at = r->now + r->o.raft.election;
+        r->slept = most;
+    }
+    r->slept = most < r->slept ? most : r->slept;
+}
+
 /* Where a request waits first. */
 static struct list *request_list(struct replica *r, const struct replica_request *q)
 {
     if (q->change != NULL) {
         return q->change->kind == REPLICA_SNAPSHOT ? &r->snap.asked : &r->changes;
     }
-    return q->reads ? &r->asking : &r->waiting;
+    if (!q->reads) {
+        return &r->waiting;
+    }
+    bool lease = q->fresh == REPLICA_LEASE && r->o.raft.lease;
+    return q->fresh == REPLICA_LOCAL ? &r->local : lease ? &r->leasing : &r->asking;
 }
 
 /* Waits until there is something to do, unless there is anyway, and takes it. */
@@ -452,6 +475,9 @@ static void news_take(struct replica *r, bool wait, struct news *n)
     env_mutex_unlock(r->env, &r->mutex);
     mail_take(r, n);
     r->now = env_clock_mono(r->env);
+    if (r->o.raft.lease) {
+        sleep_watch(r);
+    }
 }
 
 /* What came over the wire and is to go into the log must be an envelope. */
@@ -589,6 +615,7 @@ static void replica_main(void *arg)
     struct news n = {.quit = false};
     bool wait = false;
     r->now = env_clock_mono(r->env);
+    r->slept = UINT64_MAX;
     faults_tell(r);
     if (is_alone(r)) { /* nobody will be heard */
         struct raft_event e = {.type = RAFT_EV_TIME, .force = RAFT_FORCE_ELECTION};

@@ -15,7 +15,8 @@
  * Invariants (tests/node/test_replica.c, tests/node/test_group.c, both under simulation)
  *   I1  done() is called once for each request, on the replica thread, in no order
  *   I2  REPLICA_DONE: the write is applied, its reply is that of its only execution. For a read:
- *       the state that done() sees holds every write that was answered before it was submitted
+ *       the state that done() sees holds every write that was answered before it was submitted,
+ *       or what else its `fresh` promises
  *   I3  REPLICA_NOT_DONE: it did not happen and never will. REPLICA_UNKNOWN: it may
  *   I4  a message leaves only when the writes that it depends on are durable (C3 of raft.h)
  *   I5  a request without a session is proposed again only when its entry is certainly lost
@@ -71,6 +72,15 @@ struct replica_change {
     struct raft_place place; /* out, with DONE: of the configuration; of the snapshot */
 };
 
+/* How fresh a read has to be. */
+enum replica_freshness {
+    REPLICA_LINEARIZABLE, /* it sees every write that was answered before it was submitted */
+    REPLICA_LEASE,        /* the same, as long as clocks' rates are as good as options.raft says: a
+                             leader that has a lease asks nobody */
+    REPLICA_LOCAL,        /* what is applied here, `min_index` at least: may be old. Later reads of
+                             the same replica see no less */
+};
+
 struct replica_command {
     const struct slice *args;
     uint32_t count;
@@ -80,7 +90,9 @@ struct replica_command {
 struct replica_request {
     struct list link; /* the replica's */
     bool reads;       /* done() reads the state itself; the fields of a write are not looked at */
-    bool follows;     /* executed behind the one before it in the list, or neither is */
+    enum replica_freshness fresh; /* of a read */
+    uint64_t min_index;
+    bool follows; /* executed behind the one before it in the list, or neither is */
     struct replica_change *change; /* not NULL: this, and neither a read nor a write. DONE: the
                                       configuration is committed, or that node leads */
     uint64_t deadline;             /* mono; from then on it is done() with what is known */

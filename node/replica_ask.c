@@ -334,7 +334,8 @@ static void reads_ask(struct replica *r, struct replica_reads *b)
 {
     b->context = context_new(r, (uint32_t)(b - r->reads), true);
     b->again_at = r->now + answer_after(r);
-    struct raft_event e = {.type = RAFT_EV_READ, .context = b->context};
+    struct raft_event e = {
+        .type = RAFT_EV_READ, .ok = b->lease && r->now >= r->rested_at, .context = b->context};
     replica_step(r, &e, NULL);
 }
 
@@ -353,11 +354,13 @@ static void reads_overdue(struct replica *r, struct replica_reads *b)
     b->context = list_empty(&b->requests) ? 0 : b->context;
 }
 
-static void reads_make(struct replica *r, struct replica_reads *b)
+static void reads_make(struct replica *r, struct replica_reads *b, bool lease)
 {
+    struct list *from = lease ? &r->leasing : &r->asking;
+    b->lease = lease;
     b->overdue_at = ENV_NEVER;
-    while (!list_empty(&r->asking)) {
-        struct replica_request *q = request_of(r->asking.next);
+    while (!list_empty(from)) {
+        struct replica_request *q = request_of(from->next);
         list_remove(&q->link);
         list_insert(&b->requests, &q->link);
         b->overdue_at = earlier(b->overdue_at, q->deadline);
@@ -374,10 +377,37 @@ static void reads_turn(struct replica *r)
         }
         if (b->context != 0 && b->again_at <= r->now) {
             reads_ask(r, b);
+        } else if (b->context == 0 && !list_empty(&r->leasing)) {
+            reads_make(r, b, true);
         } else if (b->context == 0 && !list_empty(&r->asking)) {
-            reads_make(r, b);
+            reads_make(r, b, false);
         }
     }
+}
+
+/* Reads of what there is here. A node that has no state yet, for it waits to be let in, has
+ * nothing to show. */
+static void local_turn(struct replica *r)
+{
+    uint64_t applied = r->snap.switching ? 0 : r->sm.applied.place.index;
+    for (struct list *l = r->local.next; l != &r->local;) {
+        struct replica_request *q = request_of(l);
+        l = l->next;
+        if (applied > 0 && applied >= q->min_index) {
+            request_done(q, REPLICA_DONE);
+        } else if (q->deadline <= r->now) {
+            request_done(q, REPLICA_NOT_DONE);
+        }
+    }
+}
+
+static uint64_t local_deadline(const struct replica *r)
+{
+    uint64_t at = ENV_NEVER;
+    for (struct list *l = r->local.next; l != &r->local; l = l->next) {
+        at = earlier(at, request_of(l)->deadline);
+    }
+    return at;
 }
 
 static struct replica_reads *reads_find(struct replica *r, uint64_t context)
@@ -449,6 +479,7 @@ static void waiting_overdue(struct replica *r)
 
 void replica_ask_turn(struct replica *r)
 {
+    local_turn(r);
     reads_turn(r);
     replica_admin_turn(r);
     while (!list_empty(&r->waiting) && proposal_make(r)) {
@@ -472,7 +503,8 @@ uint64_t replica_ask_deadline(struct replica *r)
         at = b->context != 0 ? earlier(at, earlier(b->again_at, b->overdue_at)) : at;
     }
     at = earlier(at, earlier(replica_admin_deadline(r), replica_snap_deadline(r)));
-    bool waits = !list_empty(&r->waiting) || !list_empty(&r->asking);
+    at = earlier(at, local_deadline(r));
+    bool waits = !list_empty(&r->waiting) || !list_empty(&r->asking) || !list_empty(&r->leasing);
     return waits ? earlier(at, r->now + retry_after(r)) : at;
 }
 
@@ -505,6 +537,7 @@ struct statemachine_sink replica_ask_sink(struct replica *r)
 void replica_ask_applied(struct replica *r, struct raft_place place)
 {
     replica_admin_applied(r, place);
+    local_turn(r);
     for (uint64_t o = r->oldest; o <= r->ordinal; o++) {
         struct replica_proposal *p = proposal_at(r, o);
         if (p == NULL) {
@@ -547,6 +580,8 @@ void replica_ask_end(struct replica *r)
     }
     requests_done(&r->waiting, REPLICA_NOT_DONE);
     requests_done(&r->asking, REPLICA_NOT_DONE);
+    requests_done(&r->leasing, REPLICA_NOT_DONE);
+    requests_done(&r->local, REPLICA_NOT_DONE);
     replica_snap_end(r);
     replica_admin_end(r); /* behind the requests of its own */
 }

@@ -35,6 +35,7 @@ struct replica_proposal {
 /* Reads that came in one turn. */
 struct replica_reads {
     uint64_t context; /* 0: the slot is free */
+    bool lease;       /* will do */
     struct list requests;
     uint64_t again_at;
     uint64_t overdue_at;
@@ -237,6 +238,10 @@ struct replica {
     struct raft_place members_told;     /* place of the configuration that the transport knows, */
     bool members_open;                  /* which was not committed */
     struct list asking;                 /* reads that are in no batch yet */
+    struct list leasing;                /* the same, for which a lease will do */
+    struct list local;                  /* reads that wait for an index to be applied here */
+    uint64_t slept;                     /* boot clock less mono, at most: grows by a suspension */
+    uint64_t rested_at;                 /* mono: leases count again from then on */
     struct replica_proposal *proposals; /* o.proposals of them; slot: ordinal modulo that */
     uint64_t ordinal;                   /* of the last one, */
     uint64_t oldest;                    /* and of the first that is under way */

@@ -369,7 +369,7 @@ static void take(struct raft *r, struct raft_out *out, const struct raft_msg *m)
         raft_follow_snapshot(r, out, m);
         break;
     case RAFT_MSG_READ:
-        raft_read_ask(r, out, m->from, m->probe, m->context);
+        raft_read_ask(r, out, m->from, m->probe, m->context, false);
         break;
     case RAFT_MSG_READ_REPLY:
         raft_read_reply(r, out, m);
@@ -511,7 +511,7 @@ static void dispatch(struct raft *r, struct raft_out *out,
         configure(r, out, e);
         break;
     case RAFT_EV_READ:
-        raft_read_ask(r, out, r->o.self, r->life, e->context);
+        raft_read_ask(r, out, r->o.self, r->life, e->context, e->ok);
         break;
     case RAFT_EV_TRANSFER:
         raft_elect_transfer(r, out, e->node, e->context);

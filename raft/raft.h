@@ -71,7 +71,7 @@ struct raft_options {
                            two of it, and within one of it nobody else is voted for (4.2.3, 6.4) */
     uint64_t heartbeat; /* between two [election / 10] */
     uint32_t drift_ppm; /* how far a clock's rate may be off; leases are shorter by that. [500] */
-    bool lease;         /* serve reads by lease where possible (6.4.1); else always a round */
+    bool lease;         /* there are leases (6.4.1), for reads that say so; of all nodes alike */
     bool no_prevote;    /* stand for election without asking first (9.6); for tests */
     bool verify;        /* raft_check after every step */
     /* room: what raft_size() depends on */
@@ -103,7 +103,8 @@ enum raft_event_type {
     RAFT_EV_RECEIVE,        /* msg */
     RAFT_EV_PROPOSE,        /* items, count, context: commands for the log */
     RAFT_EV_CONFIGURE,      /* config, context: the members as they shall be in the end */
-    RAFT_EV_READ,           /* context: names a batch of reads that came before this moment */
+    RAFT_EV_READ,           /* context: names a batch of reads that came before this moment; ok: a
+                               lease will do, if this node leads and has one */
     RAFT_EV_TRANSFER,       /* node, context: make it the leader (3.10) */
     RAFT_EV_PERSISTED,      /* index = seq: writes up to it are durable */
     RAFT_EV_PERSIST_FAILED, /* the node stops: nothing comes out any more */

@@ -331,7 +331,7 @@ void raft_follow_acknowledge(struct raft *r, struct raft_out *out);
 /* ---- raft_read.c ---- */
 
 void raft_read_ask(struct raft *r, struct raft_out *out, uint64_t from, uint64_t life,
-                   uint64_t context);
+                   uint64_t context, bool lease);
 void raft_read_reply(struct raft *r, struct raft_out *out, const struct raft_msg *m);
 void raft_read_confirm(struct raft *r, struct raft_out *out);
 void raft_read_serve(struct raft *r, struct raft_out *out);

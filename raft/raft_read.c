@@ -66,10 +66,11 @@ static bool push_read(struct raft *r, struct raft_out *out, struct raft_read q)
     return true;
 }
 
-/* What is committed now may be read, and all that was committed when this leader came: it knows
+/* Others ask for rounds only: that their clocks ran on (they slept, say) is theirs to know.
+ * What is committed now may be read, and all that was committed when this leader came: it knows
  * that only when the first entry of its term is (6.4, step 1). */
 void raft_read_ask(struct raft *r, struct raft_out *out, uint64_t from, uint64_t life,
-                   uint64_t context)
+                   uint64_t context, bool lease)
 {
     if (r->state != RAFT_LEADER) {
         pass_on(r, out, from, life, context);
@@ -77,7 +78,7 @@ void raft_read_ask(struct raft *r, struct raft_out *out, uint64_t from, uint64_t
     }
     uint64_t done = confirmed(r);
     struct raft_read q = {context, from, life, r->probe + 1, max_u64(r->commit, r->term_first)};
-    bool sure = raft_change_is_alone(r) || raft_read_lease(r) != 0;
+    bool sure = raft_change_is_alone(r) || (lease && raft_read_lease(r) != 0);
     if (sure) {
         q.probe = 0;
     }

@@ -28,7 +28,7 @@ class Group:
 
     def start(self, node, *flags):
         self.nodes[node].start("--id", str(node), "--peers", self.peers(), "--election", "300",
-                               "--heartbeat", "50", *flags)
+                               "--heartbeat", "50", "--lease", "500", *flags)
 
     def up(self):
         return [n for n in self.nodes.values() if n.process and n.process.poll() is None]
@@ -122,6 +122,34 @@ def sessions(tap, group):
     replies = {call(group, "SESSION", "RUN", session, 1, 0, "INCR", "once") for _ in range(6)}
     tap.check("a number is done once, whichever node it is sent through",
               replies == {1} and call(group, "GET", "once") == "1", replies)
+
+
+def a_minority_reads_what_it_has(tap, group):
+    call(group, "SET", "local", "1")
+    kept = group.nodes[1]
+    client = Client(kept.port)
+    client.call("CONSISTENCY", "local")
+    end = time.monotonic() + 30
+    while client.call("GET", "local") != "1" and time.monotonic() < end:
+        pass  # it may be behind
+    for i in 2, 3:
+        group.nodes[i].stop(signal.SIGKILL)
+    got = [client.call("GET", "local") for _ in range(50)]
+    tap.check("one of three alone reads what it has, locally", got == ["1"] * 50, got)
+    client.call("CONSISTENCY", "linearizable")
+    try:
+        got = client.call("GET", "local")
+    except ReplyError as e:
+        got = str(e)
+    tap.check("and nothing else", got.startswith("TRYAGAIN"), got)
+    client.close()
+    for i in 2, 3:
+        group.start(i)
+    client = Client(group.nodes[2].port)
+    client.call("CONSISTENCY", "lease")
+    tap.check("a lease, or the leader's word", call(group, "GET", "local") == "1" and
+              client.call("GET", "local") == "1")
+    client.close()
 
 
 def leaders_are_killed(tap, group):
@@ -227,6 +255,7 @@ def main():
             group.start(i)
         any_node_serves(tap, group)
         sessions(tap, group)
+        a_minority_reads_what_it_has(tap, group)
         leaders_are_killed(tap, group)
         members_change(tap, group)
         all_stop_and_come_back(tap, group)

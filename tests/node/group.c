@@ -152,6 +152,7 @@ struct client {
     struct replica_request q;
     struct prng prng;
     uint64_t length; /* that a read saw */
+    uint64_t seen;   /* the longest that this client was told of */
     uint64_t session;
     uint64_t sequence;
 };
@@ -167,6 +168,7 @@ static void on_done(struct replica_request *q)
             c->length = value.bytes.size;
             view_value_release(v, &value);
         }
+        q->index = replica_machine(c->node->replica)->applied.place.index;
     }
     env_mutex_lock(c->env, &c->mutex);
     c->done = true;
@@ -213,6 +215,15 @@ static bool session_open(struct client *c)
     return good;
 }
 
+/* Somebody knows of that length, and of the index that the answer came with. */
+static void told_of(struct client *c, uint64_t length)
+{
+    struct group *g = c->node->g;
+    g->longest = length > g->longest ? length : g->longest;
+    g->index = c->q.index > g->index ? c->q.index : g->index;
+    c->seen = length > c->seen ? length : c->seen;
+}
+
 /* The reply to APPEND is the length of the key then. */
 static void write_done(struct client *c, uint32_t id)
 {
@@ -222,7 +233,7 @@ static void write_done(struct client *c, uint32_t id)
     if (!number || length % ID_BYTES != 0) {
         wrong(g, "write %u: reply %.*s", id, (int)c->q.reply.size, c->q.reply.data);
     }
-    g->longest = length > g->longest ? length : g->longest;
+    told_of(c, length);
 }
 
 static void write_one(struct client *c)
@@ -257,15 +268,27 @@ static void read_one(struct client *c)
 {
     struct group *g = c->node->g;
     uint64_t before = g->longest;
+    uint64_t index = g->index;
+    bool local = false;
     c->q.reads = true;
+    if (g->plan.fresh) {
+        c->q.fresh = (enum replica_freshness)prng_below(&c->prng, 3);
+        local = c->q.fresh == REPLICA_LOCAL;
+        c->q.min_index = local && prng_below(&c->prng, 3) == 0 ? index : 0;
+    }
     if (ask(c, 4 * SECOND) != REPLICA_DONE) {
         return;
     }
-    if (c->length < before) {
-        wrong(g, "a read saw %" PRIu64 " bytes after somebody was told of %" PRIu64, c->length,
-              before);
+    if (local && c->q.min_index == 0) { /* a client of this node sees no less than before */
+        g->old += c->length < before;
+        before = c->seen;
     }
-    g->longest = c->length > g->longest ? c->length : g->longest;
+    if (c->length < before || c->q.index < c->q.min_index) {
+        wrong(g, "a read (%d) saw %" PRIu64 " bytes after somebody was told of %" PRIu64,
+              (int)c->q.fresh, c->length, before);
+    }
+    g->local += local;
+    told_of(c, c->length);
     g->reads++;
 }
 
@@ -422,6 +445,7 @@ static struct replica_options options_of(struct group_node *n, struct tkv_option
     engine->verify = true;
     o.log_entries = n->g->plan.log;
     o.raft.runs = n->g->plan.runs;
+    o.raft.lease = n->g->plan.fresh;
     if (n->g->plan.small) {
         engine->write_buffer_bytes = 4096;
         o.log.segment_bytes = 32 * 1024;
@@ -807,6 +831,9 @@ void group_run(struct group *g, const struct group_plan *p)
     pbarena_init(&g->arena, simmem(), SIZE_MAX / 2, 1u << 20);
     list_init(&g->tasks);
     plan_init(&g->world_plan, simmem(), p->seed);
+    if (p->fresh) { /* as the core's default has it */
+        CK(plan_set(&g->world_plan, "clock_drift", 500, NULL) == ST_OK);
+    }
     fiber_pool_init(&g->pool, 0);
     struct world_options o = {
         .plan = &g->world_plan, .pool = &g->pool, .hooks = &hooks, .hooks_arg = g};

@@ -33,6 +33,7 @@ struct group_plan {
     bool cuts;        /* links */
     bool changes;     /* members come and go, leadership is handed on */
     bool sessions;    /* writes are numbered, and sent again when their fate is unknown */
+    bool fresh;       /* reads by lease and of what is there, too; clocks drift */
     bool small;       /* small limits everywhere, and slow reading of old entries */
 };
 
@@ -99,7 +100,10 @@ struct group {
     struct group_write writes[GROUP_WRITES_MAX];
     uint32_t write_count;
     uint64_t longest; /* length of the key that somebody was told */
+    uint64_t index;   /* of the log, that somebody was told of; as old as `longest` at least */
     uint64_t reads;   /* answered */
+    uint64_t local;   /* of them, of what was there */
+    uint64_t old;     /* of those, of a state that was over for somebody */
     uint64_t staged;  /* snapshots that came in whole */
     uint64_t installed;
     uint64_t interrupted; /* installations, by plan.power */

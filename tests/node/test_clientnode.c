@@ -173,6 +173,25 @@ static void ask_sessions(struct client *c, struct env *env)
     EXPECT(run_call(c, &batch, PBMSG_CODE_SESSION_EXPIRED));
 }
 
+/* A read of whichever node the client came to sees what the client knows of. */
+static void ask_locally(struct client *c, struct env *env)
+{
+    struct client_call put = call_of(env, PBMSG_PUT);
+    put.request.put = (struct pbmsg_put){.key = slice_text("l"), .value = slice_text("v")};
+    EXPECT(run_call(c, &put, PBMSG_CODE_OK));
+    uint64_t index = put.response->index;
+    struct client_call get = call_of(env, PBMSG_GET);
+    get.request.get.key = slice_text("l");
+    get.request.consistency = PBMSG_CONSISTENCY_LOCAL;
+    EXPECT(run_call(c, &get, PBMSG_CODE_OK) && get.response->get.found);
+    EXPECT(index > 0 && get.request.min_index == index && get.response->index >= index);
+    uint64_t seen = get.response->index;
+    get.request.min_index = 0;
+    get.request.consistency = PBMSG_CONSISTENCY_LEASE; /* without leases it is linearizable */
+    EXPECT(run_call(c, &get, PBMSG_CODE_OK) && get.response->get.found);
+    EXPECT(get.request.min_index == 0 && get.response->index >= seen);
+}
+
 /* A request over the node's limit: its connection ends, those before it are answered, and it is
  * known that it was not done. */
 static void ask_too_much(struct client *c, struct env *env)
@@ -199,6 +218,7 @@ static int asking(struct clientlab *l, struct env *env)
     EXPECT(client_new(env, &o, &c) == ST_OK);
     ask_sessions(c, env);
     ask_group(c, env);
+    ask_locally(c, env);
     ask_too_much(c, env);
     client_free(c);
     return 0;

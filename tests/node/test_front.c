@@ -557,6 +557,68 @@ static void front__a_group_is_looked_at(void)
     pbrig_release(&p);
 }
 
+/* The first request under way. */
+static const struct replica_request *first_flying(struct rig *g)
+{
+    EXPECT(!list_empty(&g->replica.requests));
+    return LIST_ENTRY(g->replica.requests.next, struct replica_request, link);
+}
+
+/* Reads of one freshness go together; those behind them wait, or they might see less. */
+static void front__reads_are_as_fresh_as_their_connection_says(void)
+{
+    struct rig g;
+    rig_init(&g);
+    JOBS(&g, "0 consistency", "0 get a", "0 consistency local", "0 get a", "0 get b",
+         "0 consistency", "0 consistency lease", "0 get a", "1 get c");
+    expect_flying(&g, "rr");
+    EXPECT(first_flying(&g)->fresh == REPLICA_LINEARIZABLE);
+    EXPECT(fakereplica_end(&g.replica, 2, REPLICA_DONE) == 2);
+    turn(&g);
+    expect_flying(&g, "rr");
+    EXPECT(first_flying(&g)->fresh == REPLICA_LOCAL && first_flying(&g)->min_index == 0);
+    EXPECT(fakereplica_end(&g.replica, 2, REPLICA_DONE) == 2);
+    turn(&g);
+    expect_flying(&g, "r");
+    EXPECT(first_flying(&g)->fresh == REPLICA_LEASE);
+    settle(&g);
+    REPLIES(&g, "$12\r\nlinearizable\r\n", "$-1\r\n", "+OK\r\n", "$-1\r\n", "$-1\r\n", "$-1\r\n",
+            "$5\r\nlocal\r\n", "+OK\r\n", "$-1\r\n");
+    JOBS(&g, "0 consistency stale", "0 consistency local now", "0 reset", "0 consistency");
+    REPLIES(&g, "-ERR syntax error", "-ERR syntax error", "+RESET\r\n", "$12\r\nlinearizable\r\n");
+    rig_release(&g);
+}
+
+static void front__reads_are_as_fresh_as_the_request_says(void)
+{
+    struct pbrig p;
+    pbrig_init(&p);
+    struct pbmsg_request r = {.id = 1,
+                              .consistency = PBMSG_CONSISTENCY_LOCAL,
+                              .min_index = 9,
+                              .op = PBMSG_GET,
+                              .get.key = slice_text("k")};
+    (void)pb_add(&p, &r, 0);
+    r.min_index = 8;
+    (void)pb_add(&p, &r, 0);
+    r.consistency = PBMSG_CONSISTENCY_LEASE;
+    (void)pb_add(&p, &r, 0);
+    turn(&p.g);
+    expect_flying(&p.g, "rr");
+    EXPECT(first_flying(&p.g)->fresh == REPLICA_LOCAL && first_flying(&p.g)->min_index == 9);
+    EXPECT(fakereplica_end(&p.g.replica, 1, REPLICA_DONE) == 1);
+    EXPECT(first_flying(&p.g)->min_index == 8);
+    EXPECT(fakereplica_end(&p.g.replica, 1, REPLICA_DONE) == 1);
+    turn(&p.g);
+    expect_flying(&p.g, "r");
+    EXPECT(first_flying(&p.g)->fresh == REPLICA_LEASE);
+    settle(&p.g);
+    r.consistency = 3;
+    pb_ask(&p, &r);
+    EXPECT(p.r.code == PBMSG_CODE_UNSUPPORTED);
+    pbrig_release(&p);
+}
+
 static void front__members_are_added_by_protobuf(void)
 {
     struct pbrig p;
@@ -622,6 +684,8 @@ TAP_MAIN({
     RUN(front__responses_tell_their_index);
     RUN(front__changes_are_answered_with_what_came_of_them);
     RUN(front__members_are_added_by_protobuf);
+    RUN(front__reads_are_as_fresh_as_their_connection_says);
+    RUN(front__reads_are_as_fresh_as_the_request_says);
     RUN(front__a_group_is_looked_at);
     RUN(front__a_pipeline_is_a_run_by_the_log);
     RUN(front__reads_ask_and_are_executed_here);

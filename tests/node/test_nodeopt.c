@@ -44,7 +44,8 @@ static void nodeopt__a_founder(void)
     EXPECT(o.peer_listen.port == 9 && o.peer_listen.ip[0] == 0);
     EXPECT(o.peer_address.port == 71 && o.peer_address.ip[3] == 2);
     EXPECT(strcmp(o.cluster, "x") == 0);
-    EXPECT(o.election_ms == 50 && o.heartbeat_ms == 25);
+    EXPECT(o.election_ms == 50 && o.heartbeat_ms == 25 && o.lease_ppm == 0);
+    EXPECT(parse(&o, "--id 1 --lease 500", &err) == ST_OK && o.lease_ppm == 500);
 }
 
 static void nodeopt__alone_and_joining(void)
@@ -71,6 +72,8 @@ static void nodeopt__errors_name_option_and_cause(void)
         {"--join", "--join needs --id"},
         {"--peer-listen=:1", "--peer-listen needs --id"},
         {"--cluster=x", "--cluster needs --id"},
+        {"--lease=500", "--lease needs --id"},
+        {"--id=1 --lease=200001", "lease must be a number from 0 to 200000"},
         {"--id=0", "id must be a number from 1"},
         {"--id=9223372036854775808", "id must be a number from 1"},
         {"--id=4 " THREE, "--id 4 is not in --peers"},

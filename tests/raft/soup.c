@@ -418,7 +418,7 @@ void soup_read(struct soup *s, uint64_t id)
         GROW(s->reads, s->read_count, s->read_cap);
         s->reads[s->read_count++] =
             (struct soup_read){id, raftwatch_asked(&s->watch), ++s->next_id};
-        struct raft_event e = {.type = RAFT_EV_READ, .context = s->next_id};
+        struct raft_event e = {.type = RAFT_EV_READ, .ok = true, .context = s->next_id};
         (void)soup_step(s, id, &e);
     }
 }

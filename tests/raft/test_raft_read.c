@@ -156,6 +156,9 @@ static void test_raft_read__a_lease_serves_without_a_round(void)
     soup_read(&s, leader);
     EXPECT(s.reads_served == 1);
     EXPECT(s.net.count == 0);
+    struct raft_event e = {.type = RAFT_EV_READ, .context = 1};
+    (void)soup_step(&s, leader, &e); /* one that does not ask for it */
+    EXPECT(s.reads_served == 1 && beats(&s) == 2);
     soup_isolate(&s, leader, true);
     s.now += s.options.election; /* nobody has answered for that long */
     soup_read(&s, leader);
