@@ -15,8 +15,11 @@ static void write_down(struct soup *s, struct soup_node *n)
         n->base = (struct soup_snapshot){w->w.place, *w->w.config, w->w.place.index, w->digest};
         n->flushed = n->base;
     }
-    if (w->w.repair) {
-        log_write(&n->log, &w->w, w->entries);
+    for (uint64_t i = w->w.lo; i < w->w.hi && w->w.repair; i++) {
+        struct soup_entry *e = log_at(&n->log, i);
+        if (e != NULL && e->item.term == w->entries[i - w->w.lo].item.term) {
+            *e = w->entries[i - w->w.lo]; /* else it was truncated since */
+        }
     }
     n->done = w->w.seq;
     raftwatch_durable(&s->watch, n->id, n->done);
