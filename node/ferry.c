@@ -65,6 +65,7 @@ static enum status send_begin(struct ferry *f, const struct raft_msg *m, const s
                                  .session = m->session,
                                  .set = set,
                                  .dir = dir,
+                                 .connect_ms = f->o.connect_ms,
                                  .reply_ms = f->o.silence_ms,
                                  .arg = p,
                                  .done = on_done};

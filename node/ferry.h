@@ -22,6 +22,7 @@ struct ferry_options {
     uint64_t self;
     uint64_t incarnation;
     uint64_t life;
+    uint64_t connect_ms; /* a call is given up after it */
     uint64_t silence_ms; /* the other end is asked for no longer than this: then another connection
                             goes on where this one was */
     const char *dir;     /* where what comes is staged: a name of its own in the node's directory */

@@ -39,6 +39,8 @@ struct option {
 #define GIB         (1024ull * 1024u * 1024u)
 #define DAY_MS      (24ull * 3600u * 1000u)
 
+#define CONNECT_LEAST 1000u /* ms: a lost SYN is sent again after about that */
+
 static const struct option options[] = {
     {"data", KIND_TEXT, HERE(data), 0, 0, 0, "DIR          where the data lives (required)"},
     {"listen", KIND_ADDR, HERE(listen), 0, 0, 0,
@@ -87,6 +89,8 @@ static const struct option options[] = {
      "MS        between two signs of life of a leader (100)"},
     {"lease", KIND_COUNT, HERE(lease_ppm), 0, 200000, 0,
      "PPM            reads may go by lease; no clock's rate is off by more (0: none)"},
+    {"connect-timeout", KIND_COUNT, HERE(connect_ms), 10, DAY_MS, 0,
+     "MS  a call to another node is given up (three of --election, 1000 at least)"},
     {"log-segment", KIND_BYTES, HERE(log_segment_bytes), 32u << 10, GIB, 64u << 20,
      "BYTES  of a file of the replicated log (64m)"},
     {"log-compact", KIND_BYTES, HERE(log_compact_bytes), 1024, 1024 * GIB, 64u << 20,
@@ -296,6 +300,9 @@ static enum status member_check(struct nodeopt *o, struct err *err)
         err_set(err, "--heartbeat %" PRIu64 " must be at most half of --election %" PRIu64,
                 o->heartbeat_ms, o->election_ms);
         return ST_INVAL;
+    }
+    if (o->connect_ms == 0) {
+        o->connect_ms = 3 * o->election_ms > CONNECT_LEAST ? 3 * o->election_ms : CONNECT_LEAST;
     }
     if (o->cluster != NULL && o->cluster[0] == '\0') {
         err_set(err, "--cluster must not be empty");

@@ -48,6 +48,7 @@ struct nodeopt {
     uint64_t election_ms;
     uint64_t heartbeat_ms;
     uint64_t lease_ppm; /* how far clocks' rates may be off; 0: there are no leases */
+    uint64_t connect_ms;
     uint64_t log_segment_bytes;
     uint64_t log_compact_bytes;
 };

@@ -39,13 +39,17 @@ static void nodeopt__a_founder(void)
     EXPECT(o.peer_listen.port == 71 && o.peer_listen.ip[3] == 2); /* its own entry */
     EXPECT(strcmp(o.cluster, "tinykv") == 0);
     EXPECT(o.election_ms == 1000 && o.heartbeat_ms == 100);
+    EXPECT(o.connect_ms == 3000);
     EXPECT(parse(&o, "--id=2 --peer-listen=:9 --cluster=x --election=50 --heartbeat=25 " THREE,
                  &err) == ST_OK);
     EXPECT(o.peer_listen.port == 9 && o.peer_listen.ip[0] == 0);
     EXPECT(o.peer_address.port == 71 && o.peer_address.ip[3] == 2);
     EXPECT(strcmp(o.cluster, "x") == 0);
     EXPECT(o.election_ms == 50 && o.heartbeat_ms == 25 && o.lease_ppm == 0);
+    EXPECT(o.connect_ms == 1000);
     EXPECT(parse(&o, "--id 1 --lease 500", &err) == ST_OK && o.lease_ppm == 500);
+    EXPECT(parse(&o, "--id=2 --connect-timeout=70 " THREE, &err) == ST_OK);
+    EXPECT(o.connect_ms == 70);
 }
 
 static void nodeopt__alone_and_joining(void)
@@ -85,6 +89,7 @@ static void nodeopt__errors_name_option_and_cause(void)
         {"--id=1 --join --peers=1=10.0.0.1:7", "--id 1 with --join needs --peers, with other"},
         {"--id=1 --election=100 --heartbeat=51", "--heartbeat 51 must be at most half"},
         {"--id=1 --election=9", "election must be a number from 10"},
+        {"--id=1 --connect-timeout=9", "connect-timeout must be a number from 10"},
         {"--id=1 --cluster=", "--cluster must not be empty"},
         {"--listen=host:1", "--listen: "},
     };
