@@ -11,6 +11,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#define MS 1000000u
+
 /* ---- COMMAND ---- */
 
 static void command_reply(struct call *c, const struct command *cmd)
@@ -211,11 +213,27 @@ static void info_stats(const struct call *c, struct reply *r)
               n->commits_failed);
 }
 
+/* False: the database is being exchanged. */
+static bool engine_stats(const struct call *c, struct tkv_stats *s)
+{
+    *s = (struct tkv_stats){.size = sizeof *s};
+    if (c->core->replica != NULL) {
+        return replica_engine(c->core->replica, s);
+    }
+    tkv_stats(c->core->db, s);
+    return true;
+}
+
 static void info_persistence(const struct call *c, struct reply *r)
 {
-    struct tkv_stats s = {.size = sizeof s};
-    tkv_stats(c->core->db, &s);
-    info_line(r, "# Persistence\r\nloading:0\r\nsequence:%" PRIu64 "\r\n", s.sequence);
+    struct tkv_stats s;
+    bool there = engine_stats(c, &s);
+    info_line(r, "# Persistence\r\nloading:%d\r\n", !there);
+    if (!there) {
+        info_line(r, "\r\n");
+        return;
+    }
+    info_line(r, "sequence:%" PRIu64 "\r\n", s.sequence);
     info_line(r, "memory_bytes:%" PRIu64 "\r\nlog_bytes:%" PRIu64 "\r\nlogs:%" PRIu64 "\r\n",
               s.memory_bytes, s.log_bytes, s.logs);
     info_line(r, "syncs:%" PRIu64 "\r\nflushes:%" PRIu64 "\r\nflush_errors:%" PRIu64 "\r\n",
@@ -223,6 +241,61 @@ static void info_persistence(const struct call *c, struct reply *r)
     info_line(r, "recovered_records:%" PRIu64 "\r\nrecovered_dropped:%" PRIu64 "\r\n",
               s.recovered_records, s.recovered_dropped);
     info_line(r, "write_error:%s\r\n\r\n", tkv_status_text(s.write_error));
+}
+
+static void info_engine(const struct call *c, struct reply *r)
+{
+    struct tkv_stats s;
+    uint64_t tables = 0;
+    uint64_t bytes = 0;
+    if (!engine_stats(c, &s)) {
+        return;
+    }
+    for (int level = 0; level < TKV_LEVELS; level++) {
+        tables += s.levels[level].tables;
+        bytes += s.levels[level].bytes;
+    }
+    info_line(r, "# Engine\r\ntables:%" PRIu64 "\r\ntable_bytes:%" PRIu64 "\r\n", tables, bytes);
+    info_line(r, "level0_tables:%" PRIu64 "\r\n", (uint64_t)s.levels[0].tables);
+    info_line(r, "written_bytes:%" PRIu64 "\r\nflush_bytes:%" PRIu64 "\r\n", s.written_bytes,
+              s.flush_bytes);
+    info_line(r, "compactions:%" PRIu64 "\r\ncompaction_bytes:%" PRIu64 "\r\n", s.compactions,
+              s.compaction_bytes_out);
+    info_line(r, "stalls:%" PRIu64 "\r\nstall_ms:%" PRIu64 "\r\n", s.stalls, s.stall_ns / MS);
+    info_line(r, "slowdowns:%" PRIu64 "\r\nslowdown_ms:%" PRIu64 "\r\n", s.slowdowns,
+              s.slowdown_ns / MS);
+    info_line(r, "cache_bytes:%" PRIu64 "\r\nmeta_bytes:%" PRIu64 "\r\n", s.cache_bytes,
+              s.meta_bytes);
+    info_line(r, "cache_hits:%" PRIu64 "\r\ncache_misses:%" PRIu64 "\r\n\r\n", s.cache_hits,
+              s.cache_misses);
+}
+
+/* Founders that this one has not met: as long as there are some it takes no part. */
+static void info_missing(const struct call *c, struct reply *r)
+{
+    struct memberview v = {.count = 0};
+    const char *between = "founders_missing:";
+    if (c->core->look != NULL) {
+        c->core->look(c->core->look_arg, &v);
+    }
+    for (uint32_t i = 0; i < v.count; i++) {
+        if (!v.rows[i].met) {
+            info_line(r, "%s%" PRIu64, between, v.rows[i].id);
+            between = ",";
+        }
+    }
+    if (between[0] == ',') {
+        info_line(r, "\r\n");
+    }
+}
+
+static void info_log(const struct call *c, struct reply *r)
+{
+    struct raftlog_stats s;
+    replica_log(c->core->replica, &s);
+    info_line(r, "log_first:%" PRIu64 "\r\nlog_files:%" PRIu64 "\r\nlog_bytes:%" PRIu64 "\r\n",
+              s.first, (uint64_t)s.segments, s.segment_bytes);
+    info_line(r, "log_syncs:%" PRIu64 "\r\nlog_written:%" PRIu64 "\r\n", s.groups, s.written);
 }
 
 static void info_raft(const struct call *c, struct reply *r)
@@ -238,8 +311,16 @@ static void info_raft(const struct call *c, struct reply *r)
               s.applied.place.index, s.applied.digest, s.raft.durable);
     info_line(r, "entries:%" PRIu64 "\r\nrequests:%" PRIu64 "\r\nrepeats:%" PRIu64 "\r\n",
               s.counts.entries, s.counts.requests, s.counts.repeats);
-    info_line(r, "envelopes:%" PRIu64 "\r\nagain:%" PRIu64 "\r\ndropped:%" PRIu64 "\r\n\r\n",
+    info_line(r, "envelopes:%" PRIu64 "\r\nagain:%" PRIu64 "\r\ndropped:%" PRIu64 "\r\n",
               s.envelopes, s.again, s.dropped);
+    info_line(r, "members:%" PRIu64 "\r\nsessions:%" PRIu64 "\r\n", (uint64_t)s.raft.members,
+              s.sessions);
+    info_log(c, r);
+    info_line(r, "snapshot:%" PRIu64 "\r\ncompacted:%" PRIu64 "\r\n", s.snapshot, s.compacted);
+    info_line(r, "snapshots_sent:%" PRIu64 "\r\nsnapshots_installed:%" PRIu64 "\r\n", s.shipped,
+              s.installed);
+    info_missing(c, r);
+    info_line(r, "\r\n");
 }
 
 enum status cmdadmin_info(struct call *c)
@@ -258,8 +339,11 @@ enum status cmdadmin_info(struct call *c)
     if (c->core->replica != NULL && section_asked(c, "raft")) {
         info_raft(c, &text);
     }
-    if (c->core->db != NULL && section_asked(c, "persistence")) {
+    if (section_asked(c, "persistence")) {
         info_persistence(c, &text);
+    }
+    if (section_asked(c, "engine")) {
+        info_engine(c, &text);
     }
     if (section_asked(c, "stats")) {
         info_stats(c, &text);

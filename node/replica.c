@@ -755,6 +755,23 @@ void replica_members(struct replica *r, struct replica_members *m)
     env_mutex_unlock(r->env, &r->mutex);
 }
 
+/* Only an exchange touches r->db while threads run, and that is all of INSTALL_SWITCH. */
+bool replica_engine(struct replica *r, struct tkv_stats *stats)
+{
+    env_mutex_lock(r->env, &r->mutex);
+    bool there = r->snap.install.state != INSTALL_SWITCH && r->db != NULL;
+    if (there) {
+        tkv_stats(r->db, stats);
+    }
+    env_mutex_unlock(r->env, &r->mutex);
+    return there;
+}
+
+void replica_log(struct replica *r, struct raftlog_stats *stats)
+{
+    raftlog_stats(r->log, stats);
+}
+
 enum status replica_failed(struct replica *r)
 {
     struct replica_status s;

@@ -226,6 +226,12 @@ struct replica_members {
 };
 void replica_members(struct replica *r, struct replica_members *m);
 
+/* Figures of the database (stats->size is set). False: it is being exchanged for a snapshot. */
+bool replica_engine(struct replica *r, struct tkv_stats *stats);
+
+/* And of the log. */
+void replica_log(struct replica *r, struct raftlog_stats *stats);
+
 /* Why it stopped by itself; ST_OK: it did not. */
 enum status replica_failed(struct replica *r);
 

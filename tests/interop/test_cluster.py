@@ -96,6 +96,20 @@ class Writer(threading.Thread):
                 pass
 
 
+def founders_are_missed(tap, group):
+    group.start(1)
+    text = info(group.nodes[1])
+    tap.check("INFO names the founders that are missing", b"founders_missing:2,3\r\n" in text, text)
+    for i in 2, 3:
+        group.start(i)
+    group.leader()
+    end = time.monotonic() + 30
+    while b"founders_missing" in info(group.nodes[1]) and time.monotonic() < end:
+        pass
+    text = info(group.nodes[1])
+    tap.check("until they have come", b"founders_missing" not in text, text)
+
+
 def any_node_serves(tap, group):
     wrong = []
     clients = [Client(n.port) for n in group.nodes.values()]
@@ -251,8 +265,7 @@ def main():
     group = Group(3)
     try:
         ctl_says_what_is_wrong(tap)
-        for i in list(group.nodes):
-            group.start(i)
+        founders_are_missed(tap, group)
         any_node_serves(tap, group)
         sessions(tap, group)
         a_minority_reads_what_it_has(tap, group)

@@ -124,6 +124,22 @@ void replica_members(struct replica *r, struct replica_members *m)
                                              {.id = 4, .incarnation = 40, .roles = RAFT_LEARNER}}};
 }
 
+bool replica_engine(struct replica *r, struct tkv_stats *stats)
+{
+    if (!r->exchanging) {
+        tkv_stats(r->sm.db, stats);
+        stats->memory_bytes = 77;
+        stats->levels[1].tables = 3;
+    }
+    return !r->exchanging;
+}
+
+void replica_log(struct replica *r, struct raftlog_stats *stats)
+{
+    (void)r;
+    *stats = (struct raftlog_stats){.first = 11, .segments = 2, .segment_bytes = 4096};
+}
+
 enum status replica_failed(struct replica *r)
 {
     return r->failed;

@@ -12,7 +12,8 @@ struct replica {
     uint32_t submits;
     bool abandoned;
     bool leads;
-    uint64_t index; /* of the last write that was executed */
+    bool exchanging; /* its database */
+    uint64_t index;  /* of the last write that was executed */
     enum status failed;
     uint32_t lost;          /* executed, but for want of memory not kept */
     struct statemachine sm; /* its view alone is in use */

@@ -336,6 +336,48 @@ static void front__changes_go_to_the_core_one_by_one(void)
     rig_release(&g);
 }
 
+static void look_around(void *arg, struct memberview *v)
+{
+    EXPECT(arg == NULL);
+    *v = (struct memberview){
+        .waits = true, .count = 3, .rows = {{.id = 5, .met = true}, {.id = 6}, {.id = 8}}};
+}
+
+/* The one reply that was handed back contains that, or does not. */
+static bool tells(struct rig *g, const char *what)
+{
+    struct slice info = LIST_ENTRY(g->done.next, struct job, link)->out.bytes;
+    size_t size = strlen(what);
+    bool found = false;
+    for (size_t i = 0; i + size <= info.size && !found; i++) {
+        found = memcmp(info.data + i, what, size) == 0;
+    }
+    return found;
+}
+
+static void front__info_tells_of_group_and_engine(void)
+{
+    struct rig g;
+    rig_init(&g);
+    g.core->look = look_around;
+    JOBS(&g, "0 info");
+    EXPECT(tells(&g, "founders_missing:6,8\r\n"));
+    EXPECT(tells(&g, "# Persistence\r\nloading:0\r\nsequence:"));
+    EXPECT(tells(&g, "memory_bytes:77\r\n") && tells(&g, "# Engine\r\ntables:3\r\n"));
+    EXPECT(tells(&g, "log_first:11\r\nlog_files:2\r\nlog_bytes:4096\r\n"));
+    EXPECT(tells(&g, "sessions:44\r\n") && tells(&g, "snapshot:33\r\n"));
+    done_drop(&g);
+    g.core->look = NULL;
+    g.replica.exchanging = true;
+    JOBS(&g, "0 info persistence", "0 info engine");
+    EXPECT(tells(&g, "loading:1\r\n") && !tells(&g, "sequence"));
+    done_drop(&g);
+    JOBS(&g, "0 info engine raft");
+    EXPECT(!tells(&g, "# Engine") && tells(&g, "# Raft") && !tells(&g, "founders"));
+    done_drop(&g);
+    rig_release(&g);
+}
+
 /* Connections go while their requests are under way; the node stops. */
 static void front__ends_in_good_order(void)
 {
@@ -694,6 +736,7 @@ TAP_MAIN({
     RUN(front__says_what_is_known);
     RUN(front__requests_of_a_session_carry_their_number);
     RUN(front__changes_go_to_the_core_one_by_one);
+    RUN(front__info_tells_of_group_and_engine);
     RUN(front__ends_in_good_order);
     RUN(front__a_failed_replica_ends_the_node);
     RUN(front__refused_memory_is_answered);
