@@ -3,6 +3,7 @@
  * A reply is what this node itself has just written, so one that has not the form that its command
  * gives is a bug (CK), not damage. */
 #include "base/ck.h"
+#include "node/command.h"
 #include "node/pbfront_int.h"
 
 #define NODES_KEEP 4096u /* of respval; more are given back */
@@ -218,6 +219,15 @@ static enum status tell_scan(const struct pbfront_telling *t, struct job_shape s
     return ST_OK;
 }
 
+/* By SESSION RENEW id. */
+static uint64_t session_named(const struct job *j)
+{
+    int64_t id = 0;
+    bool number = j->arg_count == 3 && command_integer(j->args[2], &id);
+    CK(number); /* pbfront.c wrote it */
+    return (uint64_t)id;
+}
+
 static enum status tell_result(const struct pbfront_telling *t, const struct job *j,
                                struct pbmsg_response *r)
 {
@@ -252,8 +262,10 @@ static enum status tell_result(const struct pbfront_telling *t, const struct job
     case PBMSG_REMOVE_MEMBER:
         r->remove_member.index = j->change.place.index;
         return ST_OK;
-    case PBMSG_DELETE_RANGE:
     case PBMSG_RENEW_SESSION:
+        r->renew_session.session = session_named(j);
+        return ST_OK;
+    case PBMSG_DELETE_RANGE:
     case PBMSG_CLOSE_SESSION:
         return ST_OK;
     default:

@@ -135,13 +135,24 @@ static struct replica_request *asked_first(struct replica *r)
     return LIST_ENTRY(r->snap.asked.next, struct replica_request, link);
 }
 
-static void asked_done(struct replica *r, enum replica_outcome outcome)
+static void asked_done(struct replica_request *q, enum replica_outcome outcome)
 {
-    struct replica_request *q = asked_first(r);
     list_remove(&q->link);
     q->change->why = outcome == REPLICA_DONE ? RAFT_TAKEN : RAFT_LOST;
     q->outcome = outcome;
     q->done(q);
+}
+
+/* Their time is over, whoever has the database now. */
+static void asked_overdue(struct replica *r)
+{
+    for (struct list *l = r->snap.asked.next; l != &r->snap.asked;) {
+        struct replica_request *q = LIST_ENTRY(l, struct replica_request, link);
+        l = l->next;
+        if (q->deadline <= r->now) {
+            asked_done(q, REPLICA_NOT_DONE);
+        }
+    }
 }
 
 /* Each wants what is applied when it is first looked at; they come in order. */
@@ -157,9 +168,9 @@ static void asked_turn(struct replica *r)
         const struct raft_place *held = &mark_held(s)->place;
         if (held->index >= q->change->place.index && held->index > 0) {
             q->change->place = *held;
-            asked_done(r, REPLICA_DONE);
-        } else if (q->deadline <= r->now) {
-            asked_done(r, REPLICA_NOT_DONE);
+            asked_done(q, REPLICA_DONE);
+        } else if (q->change->place.index == 0) {
+            asked_done(q, REPLICA_NOT_DONE); /* it waits to be let in, and has no state yet */
         } else {
             s->wanted = true;
             return;
@@ -169,10 +180,14 @@ static void asked_turn(struct replica *r)
 
 uint64_t replica_snap_deadline(struct replica *r)
 {
+    uint64_t at = ENV_NEVER;
     if (list_empty(&r->snap.asked)) {
-        return ENV_NEVER;
+        return at;
     }
-    uint64_t at = asked_first(r)->deadline;
+    for (struct list *l = r->snap.asked.next; l != &r->snap.asked; l = l->next) {
+        uint64_t deadline = LIST_ENTRY(l, struct replica_request, link)->deadline;
+        at = deadline < at ? deadline : at;
+    }
     uint64_t again = r->snap.state == SNAP_WAITS ? r->snap.retry_at : r->now + NEXT_MARK_NS;
     return again > r->now && again < at ? again : at;
 }
@@ -180,7 +195,7 @@ uint64_t replica_snap_deadline(struct replica *r)
 void replica_snap_end(struct replica *r)
 {
     while (!list_empty(&r->snap.asked)) {
-        asked_done(r, REPLICA_NOT_DONE);
+        asked_done(asked_first(r), REPLICA_NOT_DONE);
     }
 }
 
@@ -204,6 +219,7 @@ void replica_snap_turn(struct replica *r)
     if (r->halted) {
         return;
     }
+    asked_overdue(r);
     if (r->snap.news) {
         replica_install_turn(r);
         flush_news(r);

@@ -193,6 +193,8 @@ def sessions(tap, pb, server):
     r = link.call(open_session=pb.OpenSession())
     session = r.open_session.session
     tap.check('a session', r.code == pb.CODE_OK and session > 0, r)
+    r = link.call(session=session, renew_session=pb.RenewSession())
+    tap.check('renewed', r.code == pb.CODE_OK and r.renew_session.session == session, r)
     write = {'session': session, 'sequence': 1, 'answered': 1,
              'incr': pb.Incr(key=b'once', delta=5)}
     first = link.call(**write)
