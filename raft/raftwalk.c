@@ -232,10 +232,10 @@ static uint64_t cut_since(const struct raftwalk *w, const struct raftlogfmt_info
     const struct raftstate *state = &w->log->state;
     bool own = i->cut_sequence == sequence;
     uint64_t latest = own ? i->cut_before : i->cut_sequence;
-    if (latest <= after && after > 0) {
-        return UINT64_MAX;
+    if (w->strange) {
+        return state->snapshot.index + 1;
     }
-    if (latest == 0) {
+    if (latest == 0 || (latest <= after && after > 0)) {
         return UINT64_MAX;
     }
     if (!own && i->cut_before <= after && after > 0) {
@@ -338,6 +338,7 @@ static enum status gap(struct raftwalk *w, const struct raftlogfmt_info *info,
     conform(&s, &c);
     w->sequence = sequence - 1;
     w->chained = false;
+    w->strange = false;
     w->next = 0;
     return s.st;
 }
@@ -593,15 +594,10 @@ static enum status file_meet(struct raftwalk *w, const struct raftwalk_file *f)
     if (!f->headed || w->sequence + 1 != f->head.sequence) {
         return ST_OK; /* what is missing was seen to */
     }
-    bool strange = w->chained && f->head.chained && w->chain != f->head.chain;
+    w->strange = w->chained && f->head.chained && w->chain != f->head.chain;
     w->chain = f->head.chain;
     w->chained = f->head.chained;
-    if (strange) {
-        struct raftlogfmt_info info = f->head.info;
-        w->sequence = 0; /* nothing since the snapshot is to be trusted */
-        return gap(w, &info, &f->head, f->head.sequence, 0, 0);
-    }
-    return ST_OK;
+    return w->strange ? gap(w, &f->head.info, &f->head, f->head.sequence, 0, 0) : ST_OK;
 }
 
 /* Configurations whose own record is damaged are told by identities and headers too. */

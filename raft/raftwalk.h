@@ -58,6 +58,7 @@ struct raftwalk {
     uint64_t sequence; /* of the last group that counts; 0: not known */
     uint32_t chain;
     bool chained;
+    bool strange;                  /* what was read since the snapshot is of another history */
     uint64_t next;                 /* as in struct raftseg */
     uint64_t next_where;           /* offset of the last place */
     struct raftwalk_group pending; /* in the last file: not applied yet */

@@ -193,6 +193,33 @@ static void raftlog__segments_are_recycled(void)
     scene_end(&x);
 }
 
+/* Of more of them not all could be told, should the group be torn. */
+static void raftlog__a_group_begins_so_many_terms_and_no_more(void)
+{
+    struct scene x;
+    struct raftlog_stats stats;
+    uint64_t durable = 0;
+    int groups = 0;
+    scene_begin(&x, 1 << 20, 1 << 20);
+    for (uint64_t term = 1; term <= 3 * RAFT_WRITE_RUNS; term++) {
+        EXPECT(logmodel_append(&x.m, x.log, term, 1, 10) == ST_OK);
+    }
+    for (int i = 0; i < 200; i++) { /* what begins none costs none */
+        EXPECT(logmodel_append(&x.m, x.log, 3 * RAFT_WRITE_RUNS, 1, 10) == ST_OK);
+    }
+    do {
+        EXPECT(raftlog_sync(x.log, &durable) == ST_OK);
+        raftlog_stats(x.log, &stats);
+        groups++;
+    } while (stats.pending > 0);
+    EXPECT(groups == 3);
+    x.m.durable = x.m.count;
+    EXPECT(scene_same(&x));
+    scene_reopen(&x);
+    EXPECT(scene_same(&x) && scene_same_start(&x));
+    scene_end(&x);
+}
+
 static void raftlog__a_write_larger_than_a_segment_goes_alone(void)
 {
     struct scene x;
@@ -262,6 +289,7 @@ TAP_MAIN({
     RUN(raftlog__truncation_hard_state_and_entries_come_back);
     RUN(raftlog__snapshots_keep_or_replace_the_log);
     RUN(raftlog__segments_are_recycled);
+    RUN(raftlog__a_group_begins_so_many_terms_and_no_more);
     RUN(raftlog__a_write_larger_than_a_segment_goes_alone);
     RUN(raftlog__reads_are_limited_and_know_the_ends);
     RUN(raftlog__random_writes_come_back);

@@ -57,6 +57,7 @@ static long state_find(struct power *p, struct raftlog *log)
         EXPECT(n > (long)p->m->durable);
         ++*p->doubts;
     }
+    EXPECT(start->fault_count == 0 || start->torn_bytes == 0); /* one of the two */
     *p->torn += start->torn_bytes > 0;
     for (size_t i = 0; tap_failed && i < start->fault_count; i++) {
         printf("# fault [%d, %d) %s\n", (int)start->faults[i].lo, (int)start->faults[i].hi,
