@@ -419,15 +419,10 @@ static void mail_take(struct replica *r, struct news *n)
 static void sleep_watch(struct replica *r)
 {
     uint64_t boot = env_clock_boot(r->env);
-    uint64_t after = env_clock_mono(r->env);
-    uint64_t most = boot - r->now; /* of what was slept until the boot clock was read: not less */
-    uint64_t least = boot > after ? boot - after : 0;
-    if (least > r->slept) {
+    if (slept_look(&r->slept, r->now, boot, env_clock_mono(r->env))) {
         ENV_PROBE(r->env, "replica: the machine has slept, leases rest");
         r->rested_at = r->now + r->o.raft.election;
-        r->slept = most;
     }
-    r->slept = most < r->slept ? most : r->slept;
 }
 
 /* Where a request waits first. */
@@ -615,7 +610,7 @@ static void replica_main(void *arg)
     struct news n = {.quit = false};
     bool wait = false;
     r->now = env_clock_mono(r->env);
-    r->slept = UINT64_MAX;
+    slept_init(&r->slept);
     faults_tell(r);
     if (is_alone(r)) { /* nobody will be heard */
         struct raft_event e = {.type = RAFT_EV_TIME, .force = RAFT_FORCE_ELECTION};

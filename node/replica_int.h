@@ -5,6 +5,7 @@
 #include "node/peerbox.h"
 #include "node/replica.h"
 #include "node/replicamsg.h"
+#include "node/slept.h"
 
 #define REPLICA_MS      1000000ull
 #define REPLICA_FOUNDED 1u /* index that the founders' logs begin behind */
@@ -235,12 +236,12 @@ struct replica {
     struct replica_changing change;
     struct replica_addressing note;
     uint64_t change_count;
-    struct raft_place members_told;     /* place of the configuration that the transport knows, */
-    bool members_open;                  /* which was not committed */
-    struct list asking;                 /* reads that are in no batch yet */
-    struct list leasing;                /* the same, for which a lease will do */
-    struct list local;                  /* reads that wait for an index to be applied here */
-    uint64_t slept;                     /* boot clock less mono, at most: grows by a suspension */
+    struct raft_place members_told; /* place of the configuration that the transport knows, */
+    bool members_open;              /* which was not committed */
+    struct list asking;             /* reads that are in no batch yet */
+    struct list leasing;            /* the same, for which a lease will do */
+    struct list local;              /* reads that wait for an index to be applied here */
+    struct slept slept;
     uint64_t rested_at;                 /* mono: leases count again from then on */
     struct replica_proposal *proposals; /* o.proposals of them; slot: ordinal modulo that */
     uint64_t ordinal;                   /* of the last one, */
