@@ -8,6 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 
+_Static_assert((int)TKVC_LEASE == (int)PBMSG_CONSISTENCY_LEASE, "consistency");
+_Static_assert((int)TKVC_LOCAL == (int)PBMSG_CONSISTENCY_LOCAL, "consistency");
+
 #define MS         1000000ull
 #define NODES_MAX  64
 #define PAGE_BYTES (1u << 20)
@@ -16,6 +19,7 @@ struct tkvc {
     struct env *env;
     bool once;
     uint64_t timeout_ms;
+    int32_t consistency; /* of reads */
     struct client *client;
     struct buf place; /* where a scan goes on */
     char message[256];
@@ -74,6 +78,7 @@ static enum tkvc_opened opened(const struct tkvc_options *o, const struct env_ad
     c->env = env;
     c->once = o->once;
     c->timeout_ms = o->timeout_ms;
+    c->consistency = (int32_t)o->consistency;
     buf_init(&c->place, &env->mem);
     *out = c;
     return TKVC_OPENED;
@@ -89,6 +94,10 @@ enum tkvc_opened tkvc_open(const struct tkvc_options *o, struct tkvc **c, struct
     }
     if (o->env == NULL || o->nodes == NULL || o->timeout_ms == 0 || o->timeout_ms > UINT32_MAX) {
         return refuse(error, TKVC_BAD_OPTIONS, "env, nodes and a timeout are needed");
+    }
+    if (o->consistency != TKVC_LINEARIZABLE && o->consistency != TKVC_LEASE &&
+        o->consistency != TKVC_LOCAL) {
+        return refuse(error, TKVC_BAD_OPTIONS, "there is no such consistency");
     }
     uint32_t count = nodes_read(o->nodes, nodes, &err);
     if (count == 0) {
@@ -146,6 +155,7 @@ static enum tkvc_outcome told(struct tkvc *c, const struct client_call *call, st
 static enum tkvc_outcome run(struct tkvc *c, struct client_call *call, struct tkvc_result *r)
 {
     call->deadline = env_clock_mono(c->env) + c->timeout_ms * MS;
+    call->request.consistency = c->consistency; /* writes do not look at it */
     enum status st = client_run(c->client, call);
     (void)st; /* the call has ended in any case, and says how */
     return told(c, call, r);

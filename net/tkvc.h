@@ -35,12 +35,21 @@ extern "C" {
 struct env;
 struct tkvc;
 
+/* How fresh reads are. */
+enum tkvc_consistency {
+    TKVC_LINEARIZABLE = 0, /* they see every write that was answered, to anybody, before them */
+    TKVC_LEASE,            /* the same, as long as the nodes' clocks are as good as they are told */
+    TKVC_LOCAL,            /* what the node has that they come to: this client's own writes, no less
+                              than it has seen before, and of other clients' perhaps an old state */
+};
+
 struct tkvc_options {
     uint32_t size;       /* of this struct, set by tkvc_options_init */
     const char *nodes;   /* "ADDR:PORT,…", numeric */
     uint64_t timeout_ms; /* of a call [5000] */
     bool once;           /* writes are carried out once, see above [false] */
     struct env *env;     /* the world to run in: of tkvc_env_new, or a simulated one */
+    enum tkvc_consistency consistency;
 };
 
 enum tkvc_opened {

@@ -12,6 +12,7 @@
 static struct clientlab lab;
 static char text[64];
 static bool once;
+static enum tkvc_consistency fresh;
 
 static bool open_on(struct env *env, uint64_t timeout_ms, struct tkvc **c)
 {
@@ -24,6 +25,7 @@ static bool open_on(struct env *env, uint64_t timeout_ms, struct tkvc **c)
     o.env = env;
     o.nodes = text;
     o.once = once;
+    o.consistency = fresh;
     o.timeout_ms = timeout_ms;
     return tkvc_open(&o, c, &error) == TKVC_OPENED;
 }
@@ -161,9 +163,13 @@ static void run_with(int (*client)(struct clientlab *l, struct env *env), bool g
 static void test_tkvc__every_call(void)
 {
     once = false;
-    run_with(every_call, false);
-    once = true;
-    run_with(every_call, true);
+    for (fresh = TKVC_LINEARIZABLE; fresh <= TKVC_LOCAL; fresh++) {
+        once = false;
+        run_with(every_call, false);
+        once = true;
+        run_with(every_call, true);
+    }
+    fresh = TKVC_LINEARIZABLE;
 }
 
 static void test_tkvc__once_is_refused_where_there_are_no_sessions(void)
@@ -197,6 +203,9 @@ static void test_tkvc__options_are_looked_at(void)
         EXPECT(tkvc_open(&o, &c, &error) == TKVC_BAD_OPTIONS && error.text[0] != '\0');
     }
     o.nodes = "10.0.0.1:1";
+    o.consistency = (enum tkvc_consistency)3;
+    EXPECT(tkvc_open(&o, &c, &error) == TKVC_BAD_OPTIONS);
+    o.consistency = TKVC_LOCAL;
     o.timeout_ms = 0;
     EXPECT(tkvc_open(&o, &c, &error) == TKVC_BAD_OPTIONS);
     o.size--;
