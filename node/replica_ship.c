@@ -1,9 +1,9 @@
 /* replica_ship.c - snapshots for members that are behind the log's begin.
  *
  * For each a checkpoint of the database is made in a directory of its own (tables are hard links),
- * looked at for what it holds, and lent to the transport until that says that it is over. The
- * snapshotter makes and removes them. There are few at a time; who does not get one now is told
- * that it went wrong, and asks again with the next heartbeat. */
+ * looked at for what it holds, summed, verified whole, and lent to the transport until that says
+ * that it is over. The snapshotter makes and removes them. There are few at a time; who does not
+ * get one now is told that it went wrong, and asks again with the next heartbeat. */
 #include "base/ck.h"
 #include "node/replica_int.h"
 
@@ -49,6 +49,24 @@ static bool stops(void *arg)
     return quit;
 }
 
+static void report(void *arg, const char *line)
+{
+    (void)arg;
+    (void)line; /* the first thing wrong comes back as an error */
+}
+
+/* What a sum covers may be damage already, and would be another node's database then. Behind the
+ * summing: what is damaged later does not fit the sums. */
+static enum status verify(struct replica *r, const char *dir, struct err *err)
+{
+    struct tkv_error error = {.text = ""};
+    enum status st = view_status(tkv_verify(&r->engine, dir, report, NULL, &error));
+    if (st != ST_OK) {
+        err_set(err, "%s", error.text);
+    }
+    return st;
+}
+
 static enum status make(struct replica *r, struct replica_ship *s, struct err *err)
 {
     struct replica_mark m;
@@ -73,7 +91,7 @@ static enum status make(struct replica *r, struct replica_ship *s, struct err *e
         s->set.config_index = first ? s->first.config_index : m.config_index;
         st = snapset_scan(&s->set, r->env, path, stops, r, err);
     }
-    return st;
+    return st == ST_OK ? verify(r, path, err) : st;
 }
 
 /* The mutex is held, and let go meanwhile. */
@@ -207,6 +225,9 @@ void replica_ship_turn(struct replica *r)
         } else if (state == SHIP_MADE && s->st != ST_OK) {
             ENV_PROBE(r->env, "replica: a snapshot could not be made");
             ship_over(r, s, false);
+            if (s->st == ST_CORRUPT) { /* as whenever it meets damage; another one has to lead */
+                replica_step_fail(r, s->st, "making a snapshot");
+            }
         } else if (state == SHIP_MADE && s->after <= r->done) {
             ship_leave(r, s);
         }

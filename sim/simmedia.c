@@ -102,7 +102,7 @@ static void draw(struct proc *p, bool at_write, simdisk_ino ino)
 void simmedia_point(struct proc *p)
 {
     struct world *w = p->world;
-    if (!w->media || !w->faults || !p->watched) {
+    if (!w->media || !w->faults || !p->watched || p->host->spared) {
         return;
     }
     draw(p, false, 0);
@@ -113,7 +113,7 @@ void simmedia_point(struct proc *p)
 
 void simmedia_write(struct proc *p, simdisk_ino ino)
 {
-    if (p->world->media && p->world->faults && p->watched) {
+    if (p->world->media && p->world->faults && p->watched && !p->host->spared) {
         draw(p, true, ino);
     }
 }

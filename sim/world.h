@@ -51,6 +51,7 @@ struct host {
     struct chooser_stream disk_fault;
     struct chooser_stream disk_crash;
     struct chooser_stream media;
+    bool spared;        /* no media fault strikes here */
     uint16_t port_next; /* ephemeral */
     uint16_t port_span; /* how many there are */
 };

@@ -61,6 +61,7 @@ void groupnode_start(struct groupworld *g, unsigned i)
     struct groupnode *n = &g->node[i];
     (void)snprintf(name, sizeof name, "n%u", (i + 1) % 10);
     n->errors_at_start = trial_excuses(&g->world);
+    n->damage_at_start = simdisk_damage_met(g->hosts[i]->disk);
     n->up = false;
     g->stopping[i] = false;
     g->procs[i] = proc_start(g->hosts[i], name, node_main, n->args.argc, n->args.argv, g);

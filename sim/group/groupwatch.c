@@ -178,8 +178,9 @@ static void judge_end(struct groupworld *g, const struct groupnode *n, const str
         return;
     }
     proc_leaks(p, leaks, sizeof leaks);
+    const struct simdisk *disk = g->hosts[n->number]->disk;
     bool excused = trial_excuses(&g->world) > n->errors_at_start ||
-                   trial_disk_unwell(g->hosts[n->number]->disk);
+                   simdisk_damage_met(disk) > n->damage_at_start || trial_disk_unwell(disk);
     if (leaks[0] != '\0') {
         world_fail(&g->world, "leak", "after exit %d of node %u: %s", p->exit_code, n->number + 1,
                    leaks);

@@ -22,8 +22,9 @@
 #define IDLE_MIN_MS   1000u   /* many round trips */
 #define OUTPUT_MIN    1000000u
 #define VALUE_MAX     2000u
-#define REQUEST_MIN   4u   /* election timeouts in which a node may try to do what it was asked */
-#define GROUP_OPS     400u /* operations of a run */
+#define MEDIA_ON_PPM  600000 /* of each kind, where a seed has any */
+#define REQUEST_MIN   4u     /* election timeouts in which a node may try to do what it was asked */
+#define GROUP_OPS     400u   /* operations of a run */
 
 static void phase(struct groupworld *g, const char *name)
 {
@@ -108,7 +109,7 @@ static const char *say_nodes(const struct groupworld *g, char *text, size_t size
         at += (size_t)snprintf(
             text + at, size - at,
             "\n  node %u: %s, state %d, term %llu, leader %llu, log %llu..%llu, commit %llu, "
-            "applied %llu, durable %llu%s",
+            "applied %llu, durable %llu%s%s",
             i + 1,
             g->procs[i] == NULL   ? "down"
             : g->procs[i]->paused ? "paused"
@@ -117,7 +118,8 @@ static const char *say_nodes(const struct groupworld *g, char *text, size_t size
             v->state, (unsigned long long)v->term, (unsigned long long)v->leader,
             (unsigned long long)v->base.index, (unsigned long long)v->last,
             (unsigned long long)v->commit, (unsigned long long)v->applied,
-            (unsigned long long)v->durable, v->stalled ? ", disk stalls" : "");
+            (unsigned long long)v->durable, v->stalled ? ", disk stalls" : "",
+            v->damaged ? ", damaged" : "");
     }
     return text;
 }
@@ -139,7 +141,9 @@ static bool in_doubt(const struct groupworld *g, uint64_t set)
         return false;
     }
     for (unsigned i = 0; i < g->nodes; i++) {
-        if (g->node[i].up && !g->node[i].view.damaged) {
+        const struct raft_view *v = &g->node[i].view;
+        bool away = (set >> i & 1) == 0 && v->stalled; /* whose disk is dead cannot tell either */
+        if (g->node[i].up && !v->damaged && !away) {
             sure |= (uint64_t)1 << i;
         }
     }
@@ -229,10 +233,23 @@ static void chaos(struct groupworld *g)
     }
 }
 
+/* Its media read as they were written. What it met may have stopped it for good: it starts again.
+ */
+static void heal_media(struct groupworld *g, unsigned i)
+{
+    if ((g->victims >> i & 1) != 0) {
+        simdisk_heal(g->hosts[i]->disk, SIMDISK_FAULT_ALL);
+        if (g->procs[i] != NULL) {
+            proc_kill(g->procs[i]);
+        }
+    }
+}
+
 /* A node is as good as new: power, room, no limits; if it is down, it comes back. */
 static void make_well(struct groupworld *g, unsigned i)
 {
     struct host *h = g->hosts[i];
+    heal_media(g, i);
     simdisk_set_capacity(h->disk, plan_get(g->plan, PLAN_CAPACITY));
     h->port_span = SIMNET_PORT_SPAN;
     if (g->procs[i] != NULL) {
@@ -250,7 +267,7 @@ static void make_well(struct groupworld *g, unsigned i)
  * of them it will be; or a few more. */
 static uint64_t draw_core(struct groupworld *g)
 {
-    uint64_t voters = groupmembers_voters(g) | groupmembers_perhaps(g);
+    uint64_t voters = groupmembers_perhaps(g) & ~g->victims;
     unsigned first = (unsigned)choose(&g->draw, g->nodes);
     uint64_t core = 0;
     uint64_t rest = 0;
@@ -411,9 +428,29 @@ static void director_run(void *arg)
 
 /* ---- the plan ---- */
 
+/* Damage that is found when it is read, of no more nodes than a group can lose; a wiped disk would
+ * count as damaged, so nobody comes or goes. */
+static void draw_media(struct plan *p)
+{
+    static const enum plan_knob media[] = {PLAN_MEDIA_MAX,       PLAN_MEDIA_EVICT,
+                                           PLAN_MEDIA_ROT,       PLAN_MEDIA_LSE,
+                                           PLAN_MEDIA_TRANSIENT, PLAN_MEDIA_MISREAD};
+    uint64_t *v = p->value;
+    if (v[PLAN_GROUP_NODES] < 3) {
+        v[PLAN_GROUP_MEDIA] = 0;
+    }
+    for (size_t i = 0; v[PLAN_GROUP_MEDIA] > 0 && i < sizeof media / sizeof *media; i++) {
+        plan_draw_one(p, media[i], MEDIA_ON_PPM);
+    }
+    if (v[PLAN_GROUP_MEDIA] > 0) {
+        v[PLAN_MEMBER_CHANGES] = 0;
+    }
+}
+
 void groupworld_draw(struct plan *p)
 {
     uint64_t *v = p->value;
+    draw_media(p);
     v[PLAN_SHADOW_MAX] = 0;
     v[PLAN_MAX_CLIENTS] = plan_default(PLAN_MAX_CLIENTS);
     v[PLAN_STEP_NS] = v[PLAN_STEP_NS] < STEP_NS_MAX ? v[PLAN_STEP_NS] : STEP_NS_MAX;
@@ -553,6 +590,24 @@ static void load_init(struct groupworld *g)
     }
 }
 
+/* Where damage strikes: logs most. */
+static const struct simdisk_aim aims[] = {
+    {"raft-*.log", 60, 0, 1000}, {"*.sst", 20, 0, 800}, {"*.sst", 10, 800, 1000},
+    {"MANIFEST-*", 5, 0, 1000},  {"roster", 5, 0, 500},
+};
+
+static void victims_draw(struct groupworld *g)
+{
+    uint64_t media = plan_get(g->plan, PLAN_GROUP_MEDIA);
+    unsigned most = media == 0 ? 0 : media == 1 ? 1 : (g->founders - 1) / 2;
+    unsigned first = media > 0 ? (unsigned)choose(&g->draw, g->founders) : 0;
+    for (unsigned i = 0; i < g->nodes; i++) {
+        bool victim = i < g->founders && (i + g->founders - first) % g->founders < most;
+        g->victims |= (uint64_t)victim << i;
+        g->hosts[i]->spared = !victim;
+    }
+}
+
 static void groupworld_init(struct groupworld *g, const struct trial_options *o,
                             struct trial_result *r)
 {
@@ -560,6 +615,8 @@ static void groupworld_init(struct groupworld *g, const struct trial_options *o,
     *g = (struct groupworld){.options = o, .plan = o->plan, .result = r};
     *r = (struct trial_result){0};
     struct world_options wo = trial_world(o, &groupwatch_hooks, g);
+    wo.aims = aims;
+    wo.aim_count = sizeof aims / sizeof *aims;
     world_init(&g->world, mem, &wo);
     trial_attach(o, &g->world);
     list_init(&g->tasks);
@@ -573,6 +630,7 @@ static void groupworld_init(struct groupworld *g, const struct trial_options *o,
         g->hosts[i] = world_host(&g->world, NULL);
         groupnode_init(g, i);
     }
+    victims_draw(g);
     g->world.flip_hosts = g->nodes; /* what clients speak is not checked */
     nemeses_init(g);
     load_init(g);

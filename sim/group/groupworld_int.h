@@ -31,6 +31,7 @@ struct groupnode {
     bool was_member;          /* since it had an empty disk, perhaps */
     bool up;                  /* its core has started */
     uint64_t errors_at_start; /* faults that excuse a failing start, counted before it */
+    uint64_t damage_at_start; /* calls that damage had spoilt by then */
     unsigned failed_starts;   /* in a row */
     struct task *keeper;
     struct nodeargs args;
@@ -76,6 +77,7 @@ struct groupworld {
     struct host *hosts[GROUP_MAX + GROUP_CLIENTS]; /* the nodes, then the clients */
     struct groupoperator operators[GROUP_OPERATORS];
     struct grouppending pending;
+    uint64_t victims;          /* whose media may be damaged: fewer than half */
     struct raft_config config; /* the last one that is known to be committed */
     uint64_t config_index;
     struct proc *procs[GROUP_MAX]; /* NULL: down */
