@@ -419,7 +419,7 @@ static void gone_remove(struct member *m, const struct raft_config *now)
 {
     for (uint32_t i = 0; i < m->told.count; i++) {
         if (!is_member(now, m->told.members[i].id)) {
-            peers_remove(m->peers, m->told.members[i].id);
+            peers_remove(m->peers, m->told.members[i].id, m->told.members[i].incarnation);
         }
     }
     m->told = *now;

@@ -83,12 +83,13 @@ enum status peers_set(struct peers *p, uint64_t id, const struct env_addr *addr)
     return s != NULL ? ST_OK : ST_TOOBIG;
 }
 
-void peers_remove(struct peers *p, uint64_t id)
+void peers_remove(struct peers *p, uint64_t id, uint64_t incarnation)
 {
     peers_lock(p);
     struct peers_slot *s = peers_slot(p, id);
     if (s != NULL) {
         s->removed = true;
+        s->removed_life = incarnation;
         s->told = false;
     }
     peers_unlock(p);

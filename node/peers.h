@@ -109,8 +109,9 @@ struct env_addr peers_address(const struct peers *p);
 /* There is such a node; family 0: it will tell its address when it dials us. ST_TOOBIG: too many.
  * Its own id is ignored. */
 NODISCARD enum status peers_set(struct peers *p, uint64_t id, const struct env_addr *addr);
-/* Talk to it no more, until peers_set. */
-void peers_remove(struct peers *p, uint64_t id);
+/* Talk to it no more, until peers_set, or until another life of it calls: it may have been added
+ * again, and lead, while we were behind. */
+void peers_remove(struct peers *p, uint64_t id, uint64_t incarnation);
 /* Where that node is reached. False: not known. */
 bool peers_find(struct peers *p, uint64_t id, struct env_addr *addr);
 

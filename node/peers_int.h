@@ -62,6 +62,7 @@ struct peers_slot {
     struct env_addr addr; /* family 0: not known */
     bool told;            /* by peers_set, not by the node itself */
     bool removed;
+    uint64_t removed_life;  /* its incarnation then */
     bool lost;              /* to be told */
     bool admitted;          /* the same */
     bool dirty;             /* has frames that peers_flush is to send */

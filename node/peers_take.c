@@ -114,7 +114,7 @@ static enum peermsg_refusal first_judge(struct peers *p, const struct peermsg *m
     }
     peers_lock(p);
     struct peers_slot *s = peers_slot(p, m->from_node);
-    bool removed = s != NULL && s->removed;
+    bool removed = s != NULL && s->removed && s->removed_life == m->incarnation;
     peers_unlock(p);
     return removed ? PEERMSG_REFUSAL_REMOVED : PEERMSG_REFUSAL_NONE;
 }
@@ -235,6 +235,7 @@ static enum status greeted(struct peers *p, struct peers_link *l, const struct p
     peers_lock(p);
     struct peers_slot *s = peers_slot_make(p, m->from_node);
     if (s != NULL) {
+        s->removed = s->removed && s->removed_life == m->incarnation; /* else another life of it */
         s->addr = s->told || addr.family == 0 ? s->addr : addr;
         l->slot = s;
         s->links++;

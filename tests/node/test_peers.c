@@ -412,11 +412,13 @@ static void peers__another_node_at_that_address_is_refused(void)
     peerlab_close(&lab);
 }
 
+static uint64_t removed_life; /* of node 2, as node 1 is told */
+
 static void remove_second(struct peerlab *l)
 {
     struct env_addr addr = peerlab_address(&l->nodes[2]);
     peerlab_at(l, 1000);
-    peers_remove(l->nodes[1].p, 2);
+    peers_remove(l->nodes[1].p, 2, removed_life);
     peerlab_at(l, 2000);
     heard_cut[1] = l->nodes[1].heard[2];
     peerlab_at(l, 3000);
@@ -424,8 +426,32 @@ static void remove_second(struct peerlab *l)
     EXPECT(peers_set(l->nodes[1].p, 2, &addr) == ST_OK);
 }
 
+static void remove_another_life(struct peerlab *l)
+{
+    peerlab_at(l, 1000);
+    peers_remove(l->nodes[1].p, 2, removed_life);
+    peerlab_at(l, 2000);
+    heard_cut[1] = l->nodes[1].heard[2];
+}
+
+/* Node 1 has learned of the removal of an earlier life of 2, and not yet that it was added again.
+ */
+static void peers__another_life_of_who_was_removed_is_let_in(void)
+{
+    peerlab_open(&lab, 33, 2, 6000);
+    removed_life = 99;
+    lab.steer = remove_another_life;
+    EXPECT(peerlab_run(&lab));
+    all_well();
+    EXPECT(lab.nodes[1].totals.refused[PEERMSG_REFUSAL_REMOVED] == 0);
+    EXPECT(lab.nodes[1].heard[2] > heard_cut[1] + 150);
+    EXPECT(lab.nodes[2].heard[1] > 300);
+    peerlab_close(&lab);
+}
+
 static void peers__who_was_removed_is_refused_until_it_is_set(void)
 {
+    removed_life = 2;
     peerlab_open(&lab, 33, 2, 6000);
     lab.steer = remove_second;
     EXPECT(peerlab_run(&lab));
@@ -660,6 +686,7 @@ TAP_MAIN(RUN(peers__messages_arrive_whole_and_in_order); RUN(peers__large_messag
          RUN(peers__another_cluster_is_refused);
          RUN(peers__another_node_at_that_address_is_refused);
          RUN(peers__who_was_removed_is_refused_until_it_is_set);
+         RUN(peers__another_life_of_who_was_removed_is_let_in);
          RUN(peers__who_is_let_in_is_asked_and_told); RUN(peers__who_calls_is_called_back);
          RUN(peers__garbage_is_named_and_closed); RUN(peers__strangers_are_few);
          RUN(peers__refused_memory_loses_messages_and_nothing_else); RUN(peers__any_network);)
