@@ -3,11 +3,13 @@
 #include "node/replica.h"
 
 #include "env/env_posix.h"
+#include "raft/raftlogfmt.h"
 #include "tests/engine/tmpdir.h"
 #include "tests/tap.h"
 #include "tests/test_env.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #define SECOND 1000000000ull
 
@@ -312,6 +314,51 @@ static void replica__a_snapshot_is_taken_when_asked(void)
     rig_release(&g);
 }
 
+/* A group of several terms of which nothing is left but an identity that does not tell them. */
+static void log_maim(struct rig *g)
+{
+    struct raftlog_options o = options().log;
+    struct raftlog *log = NULL;
+    struct raftlogfmt_block b;
+    uint64_t durable = 0;
+    size_t size = 0;
+    EXPECT(raftlog_open(g->t.env, "raft", &o, &log, NULL) == ST_OK);
+    struct raft_place last = raftlog_start(log)->last;
+    for (uint64_t i = 1; i <= 4; i++) {
+        struct raft_hard hard = {last.term + i, 0};
+        struct raft_entry e = {last.index + i, hard.term, RAFT_NOOP, slice_of(NULL, 0)};
+        struct raftlog_write w = {.seq = i, .hard = &hard, .entries = &e, .count = 1};
+        EXPECT(raftlog_append(log, &w) == ST_OK);
+    }
+    EXPECT(raftlog_sync(log, &durable) == ST_OK && durable == 4);
+    char *bytes = tmpdir_read(&g->t, "raft/raft-000002.log", &size);
+    raftlog_close(log); /* its mark is lost with what follows */
+    uint64_t at = raftlogfmt_slot_at(0);
+    EXPECT(raftlogfmt_get_block(false, bytes + at, 2, at, &b) == ST_OK && b.told);
+    char page[RAFTLOGFMT_PAGE];
+    b.told = false;
+    b.runs = slice_of(NULL, 0);
+    raftlogfmt_put_block(false, page, &b, at);
+    memcpy(bytes + at, page, sizeof page);
+    memset(bytes + b.offset, 0, (size_t)b.info.bytes);
+    tmpdir_write(&g->t, "raft/raft-000002.log", bytes, size);
+    free(bytes);
+}
+
+/* Consensus cannot do with a lower bound: docs/raft.md says why. */
+static void replica__a_log_that_lost_terms_is_not_started(void)
+{
+    struct rig g;
+    struct err err = {.text = ""};
+    rig_init(&g);
+    EXPECT(make(&g, &err) == ST_OK);
+    log_maim(&g);
+    EXPECT(begin(&g, &err) == ST_CORRUPT);
+    EXPECT(strstr(err.text, "terms of entries") != NULL);
+    end(&g);
+    rig_release(&g);
+}
+
 /* Requests whose time is over, and those that find it stopping, end. */
 static void replica__what_it_cannot_do_in_time_is_not_done(void)
 {
@@ -377,6 +424,7 @@ TAP_MAIN({
     RUN(replica__the_log_is_compacted);
     RUN(replica__what_is_abandoned_ends);
     RUN(replica__a_snapshot_is_taken_when_asked);
+    RUN(replica__a_log_that_lost_terms_is_not_started);
     RUN(replica__what_it_cannot_do_in_time_is_not_done);
     RUN(replica__refused_memory_is_met);
 })
