@@ -254,7 +254,7 @@ def members(tap, pb):
         tap.check('a node without its incarnation', r.code == pb.CODE_BAD_REQUEST, r)
         add.incarnation = who.incarnation
         r = link.call(add_member=add)
-        while r.code == pb.CODE_UNKNOWN:  # it may be sent again
+        while r.code in (pb.CODE_UNKNOWN, pb.CODE_UNAVAILABLE):  # it may be sent again
             r = link.call(add_member=add)
         tap.check('add_member: it has caught up, and votes', r.code == pb.CODE_OK
                   and r.add_member.index > 0, r)

@@ -359,6 +359,60 @@ static void replica__a_log_that_lost_terms_is_not_started(void)
     rig_release(&g);
 }
 
+/* Has a node join that is not there; how that ends. */
+static enum replica_outcome join(struct rig *g, struct replica_change x, uint64_t patience_ms,
+                                 enum raft_outcome *why)
+{
+    struct ask a;
+    ask_init(g, &a, false);
+    x.kind = REPLICA_JOIN;
+    x.node = 2;
+    a.q.change = &x;
+    a.q.deadline = env_clock_mono(g->t.env) + patience_ms * 1000000;
+    ask_all(g, &a, 1);
+    EXPECT(a.q.outcome != REPLICA_DONE || x.place.index > 0);
+    *why = x.why;
+    return a.q.outcome;
+}
+
+/* It becomes a learner and stays one, and whoever asks again is told how far it is. */
+static void replica__who_does_not_catch_up_gets_no_vote(void)
+{
+    struct rig g;
+    struct err err = {""};
+    struct replica_members m;
+    struct buf text;
+    struct replica_change x = {.incarnation = 9, .address = slice_text("10.0.0.2:7")};
+    enum raft_outcome why;
+    uint64_t index = 0;
+    rig_init(&g);
+    buf_init(&text, &g.te.env.mem);
+    EXPECT(make(&g, &err) == ST_OK);
+    EXPECT(begin(&g, &err) == ST_OK);
+    append(&g, &index); /* it leads */
+    enum replica_outcome outcome;
+    do { /* the disk has its own pace */
+        outcome = join(&g, x, 200, &why);
+        replica_members(g.replica, &m);
+    } while (m.count < 2);
+    EXPECT(outcome == REPLICA_UNKNOWN); /* part of it is done */
+    x.address = slice_of(NULL, 0);
+    EXPECT(join(&g, x, 200, &why) == REPLICA_NOT_DONE && why == RAFT_LOST); /* by this one */
+    x.learner = true;
+    EXPECT(join(&g, x, 60000, &why) == REPLICA_DONE);
+    x.incarnation = 10; /* another disk */
+    EXPECT(join(&g, x, 60000, &why) == REPLICA_NOT_DONE && why == RAFT_BAD_CHANGE);
+    replica_stop(g.replica);
+    replica_members(g.replica, &m);
+    EXPECT(m.count == 2 && m.member[1].id == 2 && m.member[1].incarnation == 9);
+    EXPECT(m.member[1].roles == RAFT_LEARNER && m.index > 0);
+    EXPECT(statemachine_address(replica_machine(g.replica), 2, &text) == ST_OK);
+    EXPECT(slice_equal(buf_slice(&text), slice_text("10.0.0.2:7")));
+    buf_release(&text);
+    end(&g);
+    rig_release(&g);
+}
+
 /* Requests whose time is over, and those that find it stopping, end. */
 static void replica__what_it_cannot_do_in_time_is_not_done(void)
 {
@@ -425,6 +479,7 @@ TAP_MAIN({
     RUN(replica__what_is_abandoned_ends);
     RUN(replica__a_snapshot_is_taken_when_asked);
     RUN(replica__a_log_that_lost_terms_is_not_started);
+    RUN(replica__who_does_not_catch_up_gets_no_vote);
     RUN(replica__what_it_cannot_do_in_time_is_not_done);
     RUN(replica__refused_memory_is_met);
 })
