@@ -229,6 +229,9 @@ static enum status switch_try(struct replica *r, struct err *err)
     db_close(r);
     enum status st = exchange(r, err);
     st = st == ST_OK ? replica_db_open(r, err) : st;
+    if (st == ST_OK && place->index == REPLICA_FOUNDED && r->sm.applied.place.index == 0) {
+        statemachine_found(&r->sm, *place);
+    }
     if (st == ST_OK && r->sm.applied.place.index != place->index) {
         err_set(err, "the database is not the snapshot");
         st = ST_CORRUPT;

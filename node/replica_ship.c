@@ -147,8 +147,7 @@ static struct replica_ship *ship_free(struct replica *r, uint64_t node)
 void replica_ship_want(struct replica *r, const struct raft_action *a)
 {
     uint64_t applied = r->sm.committed.place.index;
-    bool can = r->o.transport.send_snapshot != NULL && applied >= a->lo &&
-               applied > REPLICA_FOUNDED; /* an empty database says nothing of its place */
+    bool can = r->o.transport.send_snapshot != NULL && applied >= a->lo;
     env_mutex_lock(r->env, &r->mutex);
     struct replica_ship *s = can ? ship_free(r, a->node) : NULL;
     if (s != NULL) {

@@ -297,6 +297,9 @@ enum status replica_snap_look(const struct replica *r, const char *dir, struct r
     if (st == ST_OK) {
         st = mark_read(&sm, m);
         st = st == ST_OK ? st : err_status(err, st, "reading the configuration of a snapshot");
+        if (m->place.index == 0) { /* an empty database says nothing of its place */
+            m->place = (struct raft_place){REPLICA_FOUNDED, 1};
+        }
         statemachine_release(&sm);
     }
     enum status closed = view_status(tkv_close(db)); /* it was only read */
