@@ -306,76 +306,86 @@ static void core_main(void *arg)
     }
 }
 
-/* ---- the thread of a node that replicates ---- */
+/* ---- on a node that replicates ---- */
 
-/* Takes what there is; false: there is nothing and there will be nothing. */
-static bool front_take(struct core *c, struct list *jobs, struct list *landed)
+/* Jobs to the front, and what is back from the replica, until nothing is. The lock is held. */
+static void front_pump(struct core *c, struct list *jobs)
 {
-    env_mutex_lock(c->env, &c->mutex);
-    while (list_empty(&c->queue) && list_empty(&c->landed) && !c->quit) {
-        if (c->replica_over && !c->stop_asked) {
-            c->stop_asked = true;
-            env_poller_wake(c->env, c->poller);
-        }
-        (void)env_cond_wait(c->env, &c->work, &c->mutex, ENV_NEVER); /* the loop decides */
-    }
-    bool quit = c->quit;
-    env_mutex_unlock(c->env, &c->mutex);
-    if (quit) {
-        front_end(c->front);
-    }
-    env_mutex_lock(c->env, &c->mutex);
-    while (list_empty(&c->queue) && list_empty(&c->landed) && front_flying(c->front) > 0) {
-        (void)env_cond_wait(c->env, &c->work, &c->mutex, ENV_NEVER); /* the replica gives it back */
-    }
-    list_splice(jobs, &c->queue);
-    list_splice(landed, &c->landed);
-    c->counts.clients = c->clients;
-    env_mutex_unlock(c->env, &c->mutex);
-    return !list_empty(jobs) || !list_empty(landed);
-}
-
-static void front_main(void *arg)
-{
-    struct core *c = (struct core *)arg;
-    struct list jobs, landed, done;
-    list_init(&jobs);
+    struct list landed;
+    struct list done;
     list_init(&landed);
     list_init(&done);
-    while (front_take(c, &jobs, &landed)) {
+    c->counts.clients = c->clients;
+    c->pumping = true;
+    do {
+        list_splice(&landed, &c->landed);
+        env_mutex_unlock(c->env, &c->mutex);
         ENV_YIELD(c->env, "core: jobs and what landed are taken");
         c->counts.groups++;
-        front_turn(c->front, &jobs, &landed, &done);
-        group_hand_back(c, &done);
-    }
+        front_turn(c->front, jobs, &landed, &done);
+        env_mutex_lock(c->env, &c->mutex);
+    } while (!list_empty(&c->landed));
+    c->pumping = false;
+    list_splice(&c->done, &done);
 }
 
 void core_replica_over(void *arg)
 {
     struct core *c = (struct core *)arg;
     env_mutex_lock(c->env, &c->mutex);
-    c->replica_over = true;
-    env_cond_signal(c->env, &c->work);
+    c->stop_asked = true;
+    bool served = c->running; /* else the server looks before it waits */
     env_mutex_unlock(c->env, &c->mutex);
+    if (served) {
+        env_poller_wake(c->env, c->poller);
+    }
 }
 
 void core_landed(struct core *c, struct list *flight)
 {
     env_mutex_lock(c->env, &c->mutex);
-    bool first = list_empty(&c->landed);
+    bool first = list_empty(&c->landed) && !c->pumping;
+    bool quit = c->quit;
     list_insert(&c->landed, flight);
-    if (first) {
+    if (quit) {
         env_cond_signal(c->env, &c->work);
     }
     env_mutex_unlock(c->env, &c->mutex);
+    if (first && !quit) {
+        ENV_YIELD(c->env, "core: between landing and waking");
+        env_poller_wake(c->env, c->poller);
+    }
 }
+
+/* What the replica has comes back, as good as it is. */
+static void front_stop(struct core *c)
+{
+    struct list none;
+    list_init(&none);
+    front_end(c->front);
+    env_mutex_lock(c->env, &c->mutex);
+    c->running = false;
+    c->quit = true;
+    front_pump(c, &none);
+    while (front_flying(c->front) > 0) {
+        while (list_empty(&c->landed)) {
+            (void)env_cond_wait(c->env, &c->work, &c->mutex, ENV_NEVER); /* the loop decides */
+        }
+        front_pump(c, &none);
+    }
+    env_mutex_unlock(c->env, &c->mutex);
+}
+
+/* ---- for the reactor ---- */
 
 enum status core_start(struct core *c, int poller)
 {
     c->poller = poller;
     enum status st =
-        env_thread_start(c->env, &c->thread, "core", c->front != NULL ? front_main : core_main, c);
+        c->front != NULL ? ST_OK : env_thread_start(c->env, &c->thread, "core", core_main, c);
+    env_mutex_lock(c->env, &c->mutex);
     c->running = st == ST_OK;
+    env_mutex_unlock(c->env, &c->mutex);
     return st;
 }
 
@@ -384,29 +394,45 @@ void core_stop(struct core *c)
     if (!c->running) {
         return;
     }
+    if (c->front != NULL) {
+        front_stop(c);
+        return;
+    }
     env_mutex_lock(c->env, &c->mutex);
+    c->running = false;
     c->quit = true;
     env_cond_signal(c->env, &c->work);
     env_mutex_unlock(c->env, &c->mutex);
     env_thread_join(c->env, &c->thread);
-    c->running = false;
 }
 
-void core_submit(struct core *c, struct list *jobs, uint64_t clients)
+bool core_submit(struct core *c, struct list *jobs, uint64_t clients)
 {
+    bool done = false;
     env_mutex_lock(c->env, &c->mutex);
-    bool sleeping = list_empty(&c->queue);
-    list_splice(&c->queue, jobs);
     c->clients = clients;
-    if (sleeping) {
-        env_cond_signal(c->env, &c->work);
+    if (c->front != NULL) {
+        front_pump(c, jobs);
+        done = !list_empty(&c->done);
+    } else {
+        bool sleeping = list_empty(&c->queue);
+        list_splice(&c->queue, jobs);
+        if (sleeping) {
+            env_cond_signal(c->env, &c->work);
+        }
     }
     env_mutex_unlock(c->env, &c->mutex);
+    return done;
 }
 
 bool core_collect(struct core *c, struct list *done, struct nodeopt_live *live)
 {
+    struct list none;
+    list_init(&none);
     env_mutex_lock(c->env, &c->mutex);
+    if (!list_empty(&c->landed)) {
+        front_pump(c, &none);
+    }
     list_splice(done, &c->done);
     *live = c->shared;
     bool stop = c->stop_asked;

@@ -1,5 +1,6 @@
-/* core.h - the core thread: the only one that executes commands and writes to the database; on a
- * node that replicates, the one that hands them to the replica (node/front.h).
+/* core.h - the core thread: the only one that executes commands and writes to the database. On a
+ * node that replicates there is no such thread: the reactor hands the jobs to the replica itself
+ * (node/front.h), for nothing in that waits.
  *
  * The reactor submits jobs; the core takes as many as are there (a group), executes them in order
  * against the view (node/view.h), commits all their writes with one tkv_write, and only then
@@ -14,7 +15,8 @@
  *   I2  a job is handed back once, whatever happens (tests/node/test_core.c)
  *   I3  a reply that rests on a commit is handed back after its NOTE_ACK (tests/node/test_core.c)
  *
- * Threads: core_submit and core_collect are the reactor's; everything else is the core's.
+ * Threads: core_submit and core_collect are the reactor's; everything else is the core's. What is
+ * "of the core thread" is the reactor's on a node that replicates.
  * Failure: core_new says ST_NOMEM; core_start ST_NOMEM or ST_AGAIN. */
 #ifndef NODE_CORE_H
 #define NODE_CORE_H
@@ -41,7 +43,7 @@ struct core {
     struct env *env;         /* borrowed */
     struct tkv *db;          /* borrowed; NULL: it is the replica's */
     struct replica *replica; /* borrowed; NULL: this node does not replicate */
-    struct front *front;     /* of the core thread, with a replica */
+    struct front *front;     /* NULL without a replica */
     /* What this node knows of the others: member_look. NULL: nothing. */
     void (*look)(void *arg, struct memberview *v);
     void *look_arg;
@@ -61,7 +63,7 @@ struct core {
     struct nodeopt_live shared; /* settings, for the reactor */
     bool stop_asked;            /* SHUTDOWN was executed */
     bool quit;                  /* core_stop was called */
-    bool replica_over;          /* the replica stopped by itself */
+    bool pumping;               /* the reactor looks at `landed` before it is done */
 
     /* of the core thread */
     struct nodeopt_live live;
@@ -83,14 +85,15 @@ void core_replica_over(void *arg);
 /* Frees it; the thread must have been stopped. NULL is harmless. */
 void core_free(struct core *c);
 
-/* Starts the thread; from now on it wakes the poller when jobs are done. */
+/* Starts the thread, if there is to be one; from now on the poller is woken when jobs are done. */
 NODISCARD enum status core_start(struct core *c, int poller);
 
 /* Executes what was submitted, and ends the thread. What it left is in core_collect. */
 void core_stop(struct core *c);
 
-/* Hands jobs over: the list is empty afterwards. clients: connections there are now. */
-void core_submit(struct core *c, struct list *jobs, uint64_t clients);
+/* Hands jobs over: the list is empty afterwards. clients: connections there are now. True: some are
+ * done already, and nobody wakes the poller for them. */
+bool core_submit(struct core *c, struct list *jobs, uint64_t clients);
 
 /* Appends finished jobs to `done`, copies the settings; true once SHUTDOWN was executed. */
 bool core_collect(struct core *c, struct list *done, struct nodeopt_live *live);

@@ -1,9 +1,9 @@
 /* front.h - between the jobs of connections and the replica: what a replicated node has in the
  * place of executing jobs itself.
  *
- * Runs on the core's thread. Every job is looked at once, in its connection's order: what concerns
- * the connection alone (MULTI, HELLO, PING …) is answered there and then; what concerns the
- * database is routed. From the routed jobs of a connection a *run* is taken and handed to the
+ * Runs on the reactor's thread. Every job is looked at once, in its connection's order: what
+ * concerns the connection alone (MULTI, HELLO, PING …) is answered there and then; what concerns
+ * the database is routed. From the routed jobs of a connection a *run* is taken and handed to the
  * replica: either reads only, which share a question to the leader and are executed on this
  * node's state (without the question, when the connection or the request allows that), or, when a
  * write is among them, all of them by way of the log, in one envelope. The next run begins when
@@ -19,7 +19,7 @@
  *   I4  what is in one transaction is one request, so it happens whole
  *
  * Failure: refused memory answers the job concerned, "nothing was changed".
- * Threads: the core's, but for what the replica calls (see front.c). */
+ * Threads: the reactor's, but for what the replica calls (see front.c). */
 #ifndef NODE_FRONT_H
 #define NODE_FRONT_H
 

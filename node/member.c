@@ -174,6 +174,12 @@ static enum status on_deliver(void *arg, const struct peerwire_in *in)
     return replica_receive(m->replica, in);
 }
 
+static void on_settled(void *arg)
+{
+    struct member *m = arg;
+    replica_turn(m->replica);
+}
+
 static void on_bulk(void *arg, const struct peers_caller *caller)
 {
     struct member *m = arg;
@@ -592,6 +598,7 @@ static enum status peers_begin(struct member *m, struct err *err)
                               .retry_most_ms = more(opt->election_ms / 2, 20),
                               .arg = m,
                               .deliver = on_deliver,
+                              .settled = on_settled,
                               .lost = on_lost,
                               .bulk = on_bulk,
                               .admit = on_admit,

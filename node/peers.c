@@ -294,6 +294,9 @@ static bool turn_begin(struct peers *p)
     if (p->now_ns >= p->accept_ns) {
         peers_take_accept(p);
     }
+    if (p->o.settled != NULL) {
+        p->o.settled(p->o.arg);
+    }
     return true;
 }
 

@@ -85,6 +85,8 @@ struct peers_options {
     /* A message came. ST_BUSY: not taken, its connection is not read until peers_resume. All else:
      * done with it. */
     enum status (*deliver)(void *arg, const struct peerwire_in *in);
+    /* What has come was delivered: before the thread waits for more. May be NULL. */
+    void (*settled)(void *arg);
     /* Something that was sent to this node is probably lost. May be NULL. */
     void (*lost)(void *arg, uint64_t id);
     /* Whether this node may talk to us: *refusal, which is NONE before. A failure: nobody knows,

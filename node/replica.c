@@ -10,6 +10,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#define TURNS 4 /* one after the other, by a thread that has other things to do */
+
 /* ---- options ---- */
 
 /* Room is left for the longest name in `dir`. */
@@ -272,6 +274,7 @@ enum status replica_open(struct env *env, const struct replica_options *o, struc
     }
     r->engine.env = env;
     r->engine.log = false;
+    r->turning = true; /* until the thread gives it away */
     CK((r->o.proposals & (r->o.proposals - 1)) == 0);
     peerbox_init(&r->inbox, env, r->o.inbox_bytes);
     list_init(&r->submitted);
@@ -438,17 +441,10 @@ static struct list *request_list(struct replica *r, const struct replica_request
     return q->fresh == REPLICA_LOCAL ? &r->local : lease ? &r->leasing : &r->asking;
 }
 
-/* Waits until there is something to do, unless there is anyway, and takes it. */
-static void news_take(struct replica *r, bool wait, struct news *n)
+/* Takes what has come. */
+static void news_take(struct replica *r, struct news *n)
 {
-    uint64_t deadline = next_deadline(r);
     env_mutex_lock(r->env, &r->mutex);
-    status_share(r);
-    while (wait && !any_news(r) && env_clock_mono(r->env) < deadline) {
-        if (env_cond_wait(r->env, &r->work, &r->mutex, deadline) == ST_TIMEOUT) {
-            break;
-        }
-    }
     r->mail = false;
     while (!list_empty(&r->submitted)) {
         struct list *l = r->submitted.next;
@@ -604,11 +600,78 @@ static void over_tell(struct replica *r)
     }
 }
 
+/* Has something to be done? The lock is held, and nobody has the turn. */
+static bool is_due(struct replica *r)
+{
+    return r->more || any_news(r) || env_clock_mono(r->env) >= next_deadline(r);
+}
+
+/* What there is to do, by who has the turn. True: there is more. */
+static bool turn_run(struct replica *r, bool little, bool *quit)
+{
+    struct news n = {.quit = false};
+    news_take(r, &n);
+    ENV_YIELD(r->env, "replica: news taken");
+    news_run(r, &n);
+    if (r->halted) {
+        replica_ask_end(r);
+        over_tell(r);
+    } else {
+        replica_ask_turn(r);
+    }
+    replica_step_flush(r);
+    bool more = !replica_apply_some(r, little);
+    replica_admin_tell(r);
+    replica_snap_turn(r);
+    replica_step_flush(r);
+    *quit = n.quit;
+    return more;
+}
+
+/* Gives the turn back; the replica thread wakes up if it has to go on, or earlier than it meant to.
+ * The lock is held. */
+static void turn_over(struct replica *r, bool more)
+{
+    status_share(r);
+    r->turning = false;
+    r->more = more;
+    if (more || any_news(r) || next_deadline(r) < r->armed) {
+        env_cond_signal(r->env, &r->work);
+    }
+}
+
+void replica_turn(struct replica *r)
+{
+    bool quit; /* the replica thread sees it too */
+    bool more = false;
+    env_mutex_lock(r->env, &r->mutex);
+    if (!r->turning && any_news(r)) {
+        r->turning = true;
+        for (int i = 0; i < TURNS && !more && !r->quit && any_news(r); i++) {
+            env_mutex_unlock(r->env, &r->mutex);
+            more = turn_run(r, true, &quit);
+            env_mutex_lock(r->env, &r->mutex);
+        }
+        turn_over(r, more);
+    }
+    env_mutex_unlock(r->env, &r->mutex);
+}
+
+/* Waits until there is something to do, and has the turn then. The lock is held. */
+static void turn_await(struct replica *r)
+{
+    while (r->turning || !is_due(r)) {
+        r->armed = r->turning ? ENV_NEVER : next_deadline(r);
+        (void)env_cond_wait(r->env, &r->work, &r->mutex, r->armed); /* the loop decides */
+    }
+    r->armed = 0;
+    r->turning = true;
+}
+
 static void replica_main(void *arg)
 {
     struct replica *r = arg;
-    struct news n = {.quit = false};
-    bool wait = false;
+    bool quit = false;
     r->now = env_clock_mono(r->env);
     slept_init(&r->slept);
     faults_tell(r);
@@ -616,21 +679,15 @@ static void replica_main(void *arg)
         struct raft_event e = {.type = RAFT_EV_TIME, .force = RAFT_FORCE_ELECTION};
         replica_step(r, &e, NULL);
     }
-    while (!n.quit) {
-        news_take(r, wait, &n);
-        ENV_YIELD(r->env, "replica: news taken");
-        news_run(r, &n);
-        if (r->halted) {
-            replica_ask_end(r);
-            over_tell(r);
-        } else {
-            replica_ask_turn(r);
+    for (;;) {
+        bool more = turn_run(r, false, &quit);
+        if (quit) {
+            break; /* nobody else has a turn any more */
         }
-        replica_step_flush(r);
-        wait = replica_apply_some(r);
-        replica_admin_tell(r);
-        replica_snap_turn(r);
-        replica_step_flush(r);
+        env_mutex_lock(r->env, &r->mutex);
+        turn_over(r, more);
+        turn_await(r);
+        env_mutex_unlock(r->env, &r->mutex);
     }
     replica_ask_end(r);
     env_mutex_lock(r->env, &r->mutex);
@@ -685,8 +742,8 @@ void replica_submit(struct replica *r, struct list *requests)
 {
     env_mutex_lock(r->env, &r->mutex);
     list_splice(&r->submitted, requests);
-    env_cond_signal(r->env, &r->work);
     env_mutex_unlock(r->env, &r->mutex);
+    replica_turn(r);
 }
 
 void replica_abandon(struct replica *r)
@@ -704,7 +761,6 @@ enum status replica_receive(struct replica *r, const struct peerwire_in *in)
     if (first) {
         env_mutex_lock(r->env, &r->mutex);
         r->mail = true;
-        env_cond_signal(r->env, &r->work);
         env_mutex_unlock(r->env, &r->mutex);
     } else if (st == ST_BUSY) {
         ENV_PROBE(r->env, "replica: the inbox is full");

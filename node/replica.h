@@ -5,10 +5,15 @@
  * was asked. All writes that are there in one turn go into one envelope, one log entry, one
  * message, one fsync; all reads of a turn share one question to the leader.
  *
- *     replica thread   steps the core (raft/raft.h), executes entries, calls done()
+ *     replica thread   steps the core (raft/raft.h), executes entries, calls done(), in turns
  *     log writer       raftlog_sync: puts writes on the disk, several at a time
  *     reader           reads old entries for members that are behind
  *     snapshotter      has the database flushed, so that the log can be compacted
+ *
+ * A turn can be anybody's: who submits, brings messages, or has synced the log takes one if nobody
+ * has it, for to wake another thread costs more than most turns do. What is long is left to the
+ * replica thread, and so are timers. Where it says "on the replica thread" it means: by who has the
+ * turn, one at a time, who holds no lock of the replica.
  *
  * The network is not its business: it hands messages to a transport and is handed those that came.
  *
@@ -107,7 +112,7 @@ struct replica_request {
 
 /* ---- the network ---- */
 
-/* All of it is called on the replica thread, and must not block. */
+/* All of it is called on the replica thread (see above), and must not block. */
 struct replica_transport {
     /* Takes the message to m->to, or drops it. entries (m->count of them, or NULL) and everything
      * else are borrowed for the call. A message may be lost or late; one of type PROPOSE must not
@@ -178,15 +183,20 @@ NODISCARD enum status replica_close(struct replica *r);
 
 /* ---- from any thread ---- */
 
-/* Hands requests over: the list is empty afterwards. */
+/* Hands requests over: the list is empty afterwards. Takes a turn: the caller holds no lock that
+ * done() or the transport wants, and done() may come before this returns. */
 void replica_submit(struct replica *r, struct list *requests);
 
 /* What was submitted is done() with, soon: as if its deadline had come. */
 void replica_abandon(struct replica *r);
 
 /* A message came. ST_OK: it was copied. ST_BUSY: not now; transport.resume will say when.
- * ST_NOMEM: it is lost. */
+ * ST_NOMEM: it is lost. After one or several of them replica_turn has to come. */
 NODISCARD enum status replica_receive(struct replica *r, const struct peerwire_in *in);
+
+/* What there is to do is done, by the caller or by somebody who is at it; what is long, soon. Locks
+ * as with replica_submit. */
+void replica_turn(struct replica *r);
 
 /* A whole snapshot was staged: m is the message that comes with it. ST_BUSY: another one is
  * under way, this one is to be thrown away: the leader sends a later one if it has to. */

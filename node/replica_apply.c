@@ -3,7 +3,8 @@
 #include "env/note.h"
 #include "node/replica_int.h"
 
-#define APPLY_BYTES  (1u << 20) /* of entries in one go: then messages get their turn */
+#define APPLY_BYTES  (1u << 20)  /* of entries in one go: then messages get their turn */
+#define APPLY_LITTLE (16u << 10) /* on a thread that has other things to do */
 #define TRY_AGAIN_NS (10 * REPLICA_MS)
 
 /* Whether trying again can help. Else it fails the replica. */
@@ -67,18 +68,19 @@ static void execute(struct replica *r)
 }
 
 /* The next entries, from memory if they are there. */
-static enum status entries_read(struct replica *r)
+static enum status entries_read(struct replica *r, bool little)
 {
     uint64_t lo = r->sm.applied.place.index + 1;
-    enum status st = raftlog_peek(r->log, lo, r->apply_to, APPLY_BYTES, &r->apply_batch);
-    if (st == ST_AGAIN) {
+    size_t most = little ? APPLY_LITTLE : APPLY_BYTES;
+    enum status st = raftlog_peek(r->log, lo, r->apply_to, most, &r->apply_batch);
+    if (st == ST_AGAIN && !little) {
         ENV_PROBE(r->env, "replica: entries to apply are not in memory");
         st = raftlog_read(r->log, lo, r->apply_to, APPLY_BYTES, &r->apply_batch);
     }
     return st;
 }
 
-bool replica_apply_some(struct replica *r)
+bool replica_apply_some(struct replica *r, bool little)
 {
     if (r->halted || r->snap.switching || r->now < r->apply_at) {
         return true;
@@ -90,7 +92,10 @@ bool replica_apply_some(struct replica *r)
     if (r->sm.applied.place.index + 1 >= r->apply_to) {
         return true;
     }
-    enum status st = entries_read(r);
+    enum status st = entries_read(r, little);
+    if (little && (st != ST_OK || r->apply_batch.bytes > APPLY_LITTLE)) {
+        return false; /* for the replica thread */
+    }
     if (st == ST_CORRUPT) {
         ENV_PROBE(r->env, "replica: an entry to apply is damaged");
         struct raft_event e = {.type = RAFT_EV_LOG_FAULT,

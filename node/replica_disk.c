@@ -24,12 +24,18 @@ static bool log_sync(struct replica *r)
     r->durable = st == ST_OK && seq > r->durable ? seq : r->durable;
     r->disk_st = stats.broken ? ST_IO : ST_OK;
     r->write_pending = r->write_pending || stats.pending > 0;
+    bool busy = r->write_pending || r->quit_disk;
     if (st != ST_OK && !stats.broken && !r->quit_disk) {
         ENV_PROBE(r->env, "replica: the log's sync is tried again");
         (void)env_cond_wait(r->env, &r->disk, &r->mutex, env_clock_mono(r->env) + TRY_AGAIN_NS);
     }
-    env_cond_signal(r->env, &r->work);
+    if (busy) {
+        env_cond_signal(r->env, &r->work);
+    }
     env_mutex_unlock(r->env, &r->mutex);
+    if (!busy) {
+        replica_turn(r); /* what waited for the disk leaves from here */
+    }
     return !stats.broken;
 }
 

@@ -205,13 +205,16 @@ struct replica {
     bool abandon;
     bool quit;
     bool quit_disk;
+    bool turning;   /* somebody has the turn: what is "of the replica thread" is theirs */
+    bool more;      /* the last turn left something to do */
+    uint64_t armed; /* when the replica thread wakes up by itself */
     bool reads_old; /* the reader has something to do */
     bool old_read;  /* it did */
     struct replica_status shared;
     struct replica_members shared_members;
     struct replica_fetch fetches[RAFT_MEMBERS_MAX];
 
-    /* of the replica thread */
+    /* of the replica thread, or of who has the turn */
     struct raft_out out;
     uint64_t now;
     uint64_t deadline; /* of the core */
@@ -280,8 +283,9 @@ void replica_step_fail(struct replica *r, enum status why, const char *what);
 
 /* ---- replica_apply.c ---- */
 
-/* Applies some of what is to be applied; false: there is more, and it can be gone on with now. */
-bool replica_apply_some(struct replica *r);
+/* Applies some of what is to be applied; false: there is more, and it can be gone on with now.
+ * little: only what is small and at hand. */
+bool replica_apply_some(struct replica *r, bool little);
 
 /* ---- replica_admin.c: changes of the group ---- */
 

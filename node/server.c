@@ -471,12 +471,14 @@ static void events_run(struct server *s, const struct env_event *events, int cou
     }
 }
 
-static void jobs_submit(struct server *s)
+/* True: some are done already. */
+static bool jobs_submit(struct server *s)
 {
-    if (!list_empty(&s->submit)) {
-        ENV_YIELD(s->env, "server: before submitting");
-        core_submit(s->core, &s->submit, s->clients.count);
+    if (list_empty(&s->submit)) {
+        return false;
     }
+    ENV_YIELD(s->env, "server: before submitting");
+    return core_submit(s->core, &s->submit, s->clients.count);
 }
 
 /* Replies come before events, so that an event of a connection that a reply's failure closed is
@@ -491,12 +493,12 @@ static void serve(struct server *s)
             stop_begin(s);
         }
         replies_collect(s);
-        jobs_submit(s);
+        bool done = jobs_submit(s);
         if (s->stopping && (s->clients.count == 0 || s->now_ns >= s->stop_ns)) {
             return;
         }
-        enum status st =
-            env_poller_wait(s->env, s->poller, events, EVENTS_MAX, next_deadline(s), &count);
+        enum status st = env_poller_wait(s->env, s->poller, events, EVENTS_MAX,
+                                         done ? 0 : next_deadline(s), &count);
         if (st != ST_OK) {
             count = 0;
             if (st != ST_INTR) {
@@ -507,7 +509,7 @@ static void serve(struct server *s)
         replies_collect(s);
         timers_run(s);
         events_run(s, events, count);
-        jobs_submit(s);
+        (void)jobs_submit(s); /* what is done is looked for next */
     }
 }
 
@@ -566,7 +568,7 @@ static void server_end(struct server *s)
         client_close(s, client_by_time(s->lingering.next));
     }
     if (!list_empty(&s->submit)) {
-        core_submit(s->core, &s->submit, 0);
+        (void)core_submit(s->core, &s->submit, 0); /* all of it is collected below */
     }
     core_stop(s->core);
     struct list done;

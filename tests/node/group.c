@@ -542,6 +542,7 @@ static int node_main_here(struct env *env, int argc, char **argv)
     }
     while (!env_stop_requested(env)) {
         mail_bring(n);
+        replica_turn(n->replica);
         groupship_bring(n);
         if (replica_failed(n->replica) != ST_OK) {
             wrong(g, "node %" PRIu64 " failed", n->id);

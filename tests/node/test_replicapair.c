@@ -57,6 +57,14 @@ static void deliver(void *arg, const struct raft_msg *m, const struct raft_entry
     EXPECT(st == ST_OK || st == ST_BUSY || st == ST_NOMEM); /* then it is lost */
 }
 
+static void flush(void *arg)
+{
+    struct side *s = arg;
+    if (s->other->replica != NULL) {
+        replica_turn(s->other->replica);
+    }
+}
+
 static void path_of(char path[ENV_PATH_MAX], const char *dir, const char *name)
 {
     (void)snprintf(path, ENV_PATH_MAX, "%s/%s", dir, name);
@@ -119,6 +127,7 @@ static struct replica_options options_of(struct side *s, const char *dir)
                                     .log_entries = 16,
                                     .log = {.segment_bytes = 64 * 1024},
                                     .transport = {.deliver = deliver,
+                                                  .flush = flush,
                                                   .send_snapshot = send_snapshot,
                                                   .take_snapshot = take_snapshot,
                                                   .arg = s}};
