@@ -65,6 +65,7 @@ PLAN_KNOB(GROUP_SESSIONS, "group_sessions", GROUP_SIZE, 0, 1, 0, PICK(50, 50), 1
 PLAN_KNOB(GROUP_CORE_MORE, "group_core_more", GROUP_SIZE, 0, 1, 0, PICK(50, 50), 1000000, "1: the core that heals first is larger than a quorum where it can be")
 PLAN_KNOB(GROUP_SPARES, "group_spares", GROUP_SIZE, 0, 2, 0, PICK(25, 50, 25), 1000000, "hosts that may join; 0 unless members change")
 PLAN_KNOB(GROUP_REQUEST_MS, "group_request_ms", GROUP_SIZE, 10, 1000000, 5000, LOG(500, 5000), 1000000, "how long a node works on a request before it gives it up")
+PLAN_KNOB(GROUP_TIGHT, "group_tight", GROUP_SIZE, 0, 1, 0, PICK(75, 25), 1000000, "1: nodes have next to no room for what waits (--tight)")
 PLAN_KNOB(GROUP_MEDIA, "group_media", GROUP_SIZE, 0, 2, 0, PICK(85, 8, 7), 1000000, "media faults: 1 of one node, 2 of as many nodes as may be damaged; none where members change")
 PLAN_KNOB(TRANSFERS, "transfers", GROUP_FAULT, 0, 64, 0, LIN(1, 4), 350000, "an operator has another node lead")
 PLAN_KNOB(MEMBER_CHANGES, "member_changes", GROUP_FAULT, 0, 64, 0, LIN(1, 5), 350000, "an operator removes a node, or adds one with an empty disk")

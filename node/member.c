@@ -15,6 +15,11 @@
 
 #define MS UINT64_C(1000000)
 
+/* --tight */
+#define TIGHT_RUNS      4u
+#define TIGHT_PROPOSALS 2u
+#define TIGHT_BYTES     4096u
+
 struct member {
     struct env *env;           /* borrowed */
     const struct nodeopt *opt; /* borrowed */
@@ -487,6 +492,13 @@ static struct replica_options replica_options_of(struct member *m, struct tkv_op
     o.raft.drift_ppm = (uint32_t)m->opt->lease_ppm;
     o.raft.verify = m->opt->verify != 0;
     o.log.verify = m->opt->verify != 0;
+    if (m->opt->tight != 0) {
+        o.raft.runs = TIGHT_RUNS;
+        o.proposals = TIGHT_PROPOSALS;
+        o.envelope_bytes = TIGHT_BYTES;
+        o.inbox_bytes = TIGHT_BYTES;
+        o.reply_max = TIGHT_BYTES;
+    }
     o.log.segment_bytes = m->opt->log_segment_bytes / 4096 * 4096;
     o.log_bytes = m->opt->log_compact_bytes;
     o.transport = (struct replica_transport){.deliver = deliver,
@@ -591,6 +603,7 @@ static enum status peers_begin(struct member *m, struct err *err)
                               .incarnation = m->roster.incarnation,
                               .life = not_zero(env_random_u64(m->env)),
                               .disk = m->roster.disk,
+                              .queue_max = opt->tight != 0 ? TIGHT_BYTES : 0,
                               .listen = opt->peer_listen,
                               .clients = addr_format(&opt->listen, m->clients),
                               .connect_ms = opt->connect_ms,

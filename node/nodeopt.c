@@ -73,6 +73,8 @@ static const struct option options[] = {
     {"verify", KIND_FLAG, HERE(verify), 0, 1, 0, "            check whole structures as it runs"},
     {"log-level", KIND_LEVEL, HERE(log_least), 0, 3, ENV_LOG_INFO,
      "L         debug, info, warn or error (info)"},
+    {"tight", KIND_FLAG, HERE(tight), 0, 1, 0,
+     "             for tests: so little room between nodes that it runs out"},
     {"id", KIND_COUNT, HERE(id), 1, INT64_MAX, 0,
      "N                this node's number in its group: makes it replicated"},
     {"peers", KIND_PEERS, HERE(peers), 0, 0, 0,

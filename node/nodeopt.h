@@ -30,6 +30,7 @@ struct nodeopt {
     uint64_t write_buffer_bytes;
     uint64_t cache_bytes;
     uint64_t verify;
+    uint64_t tight;
     uint64_t log_least;      /* of enum env_log_level */
     uint64_t grace_ms;       /* at stop: to send what is owed */
     uint64_t group_commands; /* executed before a commit, at most */

@@ -50,6 +50,9 @@ void groupnode_init(struct groupworld *g, unsigned i)
     nodeargs_number(&n->args, "--log-segment", plan_get(p, PLAN_GROUP_SEGMENT));
     nodeargs_number(&n->args, "--log-compact", plan_get(p, PLAN_GROUP_COMPACT));
     nodeargs_number(&n->args, "--request-timeout", plan_get(p, PLAN_GROUP_REQUEST_MS));
+    if (plan_get(p, PLAN_GROUP_TIGHT) == 1) {
+        nodeargs_text(&n->args, "--tight");
+    }
     nodeargs_plan(&n->args, p);
 }
 

@@ -22,6 +22,7 @@
 #define IDLE_MIN_MS   1000u   /* many round trips */
 #define OUTPUT_MIN    1000000u
 #define VALUE_MAX     2000u
+#define TIGHT_CLIENTS 7u
 #define MEDIA_ON_PPM  600000 /* of each kind, where a seed has any */
 #define REQUEST_MIN   4u     /* election timeouts in which a node may try to do what it was asked */
 #define GROUP_OPS     400u   /* operations of a run */
@@ -452,7 +453,8 @@ void groupworld_draw(struct plan *p)
     uint64_t *v = p->value;
     draw_media(p);
     v[PLAN_SHADOW_MAX] = 0;
-    v[PLAN_MAX_CLIENTS] = plan_default(PLAN_MAX_CLIENTS);
+    /* Connections that fell silent count, too, for they are never told. */
+    v[PLAN_MAX_CLIENTS] = v[PLAN_GROUP_TIGHT] == 1 ? TIGHT_CLIENTS : plan_default(PLAN_MAX_CLIENTS);
     v[PLAN_STEP_NS] = v[PLAN_STEP_NS] < STEP_NS_MAX ? v[PLAN_STEP_NS] : STEP_NS_MAX;
     v[PLAN_DISK_SLOW] = v[PLAN_DISK_SLOW] < SLOW_MAX ? v[PLAN_DISK_SLOW] : SLOW_MAX;
     /* what one round trip carries: else a node that is behind is so for minutes */
