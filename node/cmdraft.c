@@ -312,7 +312,9 @@ static void refused_reply(struct reply *r, const struct replica_change *x,
     } else if (x->why == RAFT_BAD_CHANGE) {
         reply_error(r, "ERR node %" PRIu64 " is not, or is already, such a member", x->node);
     } else if (x->why == RAFT_CHANGING || x->why == RAFT_BUSY) {
-        reply_error(r, "TRYAGAIN another change or transfer is under way, nothing was changed");
+        reply_error(r,
+                    "TRYAGAIN another change or transfer is under way, or that node has nothing of "
+                    "the log yet; nothing was changed");
     } else {
         reply_error(r, "TRYAGAIN it did not come about in time, nothing was changed");
     }

@@ -111,6 +111,22 @@ static void heir_choose(const struct replica *r, struct replica_change *x)
     }
 }
 
+/* A learner that has nothing of the log yet. With its vote it may be needed to commit anything, and
+ * a leader that has committed nothing since it started has no snapshot to give it. */
+static bool is_blank(const struct replica *r, uint64_t node)
+{
+    struct raft_view v;
+    struct raft_peer_view p;
+    raft_view(r->core, &v);
+    for (uint32_t i = 0; v.state == RAFT_LEADER && i < v.members; i++) {
+        raft_peer_view(r->core, i, &p);
+        if (p.id == node) {
+            return p.match == 0;
+        }
+    }
+    return false;
+}
+
 static void change_ask(struct replica *r, struct replica_change *x)
 {
     struct raft_config config;
@@ -119,6 +135,9 @@ static void change_ask(struct replica *r, struct replica_change *x)
         heir_choose(r, x);
         e.type = RAFT_EV_TRANSFER;
         e.node = x->node;
+    } else if (x->kind == REPLICA_PROMOTE && is_blank(r, x->node)) {
+        change_done(r, REPLICA_NOT_DONE, RAFT_BUSY);
+        return;
     } else if (config_make(r, x, &config)) {
         e.config = &config;
     } else {

@@ -398,6 +398,12 @@ static void replica__who_does_not_catch_up_gets_no_vote(void)
     EXPECT(outcome == REPLICA_UNKNOWN); /* part of it is done */
     x.address = slice_of(NULL, 0);
     EXPECT(join(&g, x, 200, &why) == REPLICA_NOT_DONE && why == RAFT_LOST); /* by this one */
+    struct ask a;
+    struct replica_change vote = {.kind = REPLICA_PROMOTE, .node = 2};
+    ask_init(&g, &a, false);
+    a.q.change = &vote;
+    ask_all(&g, &a, 1); /* at once, as RAFT PROMOTE does: it has nothing of the log */
+    EXPECT(a.q.outcome == REPLICA_NOT_DONE && vote.why == RAFT_BUSY);
     x.learner = true;
     EXPECT(join(&g, x, 60000, &why) == REPLICA_DONE);
     x.incarnation = 10; /* another disk */
