@@ -1,359 +1,348 @@
-/* replica.c - see replica.h: the turns, and whose they are. */
+/* replica.c - see replica.h: opening (what recovery found, the database, the core), closing,
+ * starting, and what any thread may call. The turns are in replica_turn.c. */
 #include "node/replica.h"
 
 #include "base/ck.h"
 #include "env/note.h"
+#include "node/confcode.h"
 #include "node/replica_int.h"
+#include "node/replicanote.h"
 
-#define TURNS 4 /* one after the other, by a thread that has other things to do */
+#include <inttypes.h>
+#include <stdio.h>
 
-/* ---- the replica thread ---- */
+/* ---- options ---- */
 
-/* What a turn begins with. */
-struct news {
-    struct list *inbox; /* struct peerbox_message; until the next turn */
-    uint64_t durable;
-    uint64_t unreachable[RAFT_MEMBERS_MAX];
-    uint32_t unreachable_count;
-    enum status disk_st;
-    bool old_read;
-    bool abandon;
-    bool quit;
+/* Room is left for the longest name in `dir`. */
+static enum status dirs_make(char db[ENV_PATH_MAX], char log[ENV_PATH_MAX], const char *dir)
+{
+    int a = snprintf(db, ENV_PATH_MAX, "%s/db", dir);
+    int b = snprintf(log, ENV_PATH_MAX, "%s/raft", dir);
+    return a > 0 && b > 0 && b < ENV_PATH_MAX - 16 ? ST_OK : ST_NAMETOOLONG;
+}
+
+static void defaults(struct replica_options *o)
+{
+    uint64_t warm = o->raft.warm_bytes != 0 ? o->raft.warm_bytes : 64u << 20;
+    o->reply_max = o->reply_max != 0 ? o->reply_max : 64u << 20;
+    o->envelope_bytes = o->envelope_bytes != 0 ? o->envelope_bytes : 256u << 10;
+    o->proposals = o->proposals != 0 ? o->proposals : 256;
+    o->inbox_bytes = o->inbox_bytes != 0 ? o->inbox_bytes : 16u << 20;
+    o->log_bytes = o->log_bytes != 0 ? o->log_bytes : 64u << 20;
+    o->log_entries = o->log_entries != 0 ? o->log_entries : 1u << 20;
+    o->raft.election = o->raft.election != 0 ? o->raft.election : 1000 * REPLICA_MS;
+    /* Payloads that the core counts on are in the log's memory. */
+    o->log.cache_bytes = o->log.cache_bytes != 0 ? o->log.cache_bytes : warm + (8u << 20);
+}
+
+/* What all founders begin behind; who is let in begins with nothing, and so is sent a snapshot,
+ * without which it would never learn of founders that no entry names (raft.h). */
+static const struct raft_place founding = {REPLICA_FOUNDED, 1};
+
+enum status replica_create(struct env *env, const struct replica_options *o,
+                           const struct raftlog_identity *identity,
+                           const struct raft_config *config, struct err *err)
+{
+    char db[ENV_PATH_MAX];
+    char log[ENV_PATH_MAX];
+    char bytes[CONFCODE_MAX];
+    enum status st = dirs_make(db, log, o->dir);
+    if (st != ST_OK) {
+        return err_status(err, st, "path of the log");
+    }
+    struct raftlog_snapshot first = {.config = slice_of(bytes, confcode_write(config, bytes))};
+    if (config->count > 0) {
+        first.place = founding;
+    }
+    return raftlog_create(env, log, &o->log, identity, &first, err);
+}
+
+/* ---- what recovery found ---- */
+
+/* The configurations that the core starts with. */
+struct found {
+    struct raft_config first; /* at the log's mark */
+    struct raft_config config;
+    uint64_t config_index;
+    struct raft_config before;
+    uint64_t before_index;
 };
 
-static bool any_news(const struct replica *r)
+static enum status found_take(struct found *f, struct slice bytes, uint64_t index)
 {
-    return r->mail || !list_empty(&r->submitted) || r->quit || r->abandon || r->old_read ||
-           r->unreachable_count > 0 || replica_snap_news(r) ||
-           (!r->halted && (replica_install_durable(r) > r->done || r->disk_st != ST_OK));
+    f->before = f->config;
+    f->before_index = f->config_index;
+    f->config_index = index;
+    return confcode_read(bytes, &f->config);
 }
 
-static uint64_t earlier(uint64_t a, uint64_t b)
+/* That of the log's mark. Damage may have taken it; then the state machine knows a later one, if an
+ * entry brought it. */
+static enum status first_take(struct replica *r, struct found *f, const struct raftlog_start *s)
 {
-    return a < b ? a : b;
-}
-
-/* When the oldest write is called overdue. */
-static uint64_t stall_at(const struct replica *r)
-{
-    return r->appended > r->done && !r->stalled ? r->pending_since + r->o.raft.election : ENV_NEVER;
-}
-
-static uint64_t next_deadline(struct replica *r)
-{
-    uint64_t at = earlier(replica_ask_deadline(r), stall_at(r));
-    bool applies = r->apply_at > r->now; /* it waits to try again */
-    at = earlier(at, applies ? r->apply_at : ENV_NEVER);
-    return r->halted ? ENV_NEVER : earlier(at, r->deadline);
-}
-
-static void status_share(struct replica *r)
-{
-    struct replica_status *s = &r->shared;
-    raft_view(r->core, &s->raft);
-    if (!r->snap.switching) {
-        s->applied = r->sm.committed;
-        s->counts = r->sm.counts;
-        s->sessions = r->sm.sessions;
+    struct raft_place place;
+    struct buf bytes;
+    if (s->snapshot.config.size > 0 || s->snapshot.place.index == 0) {
+        return found_take(f, s->snapshot.config, s->snapshot.place.index);
     }
-    s->cluster = r->o.raft.cluster;
-    s->snapshot = r->snap.last.place.index;
-    s->envelopes = r->envelopes;
-    s->again = r->again;
-    s->dropped = r->dropped;
-    s->compacted = r->snap.compacted;
-    s->shipped = r->snap.shipped;
-    s->installed = r->snap.installed;
-    s->failed = r->failed;
-    replica_admin_share(r);
+    buf_init(&bytes, &r->env->mem);
+    enum status st = statemachine_config(&r->sm, &place, &bytes);
+    st = st == ST_OK ? found_take(f, buf_slice(&bytes), s->snapshot.place.index) : ST_CORRUPT;
+    buf_release(&bytes);
+    return st;
 }
 
-static void mail_take(struct replica *r, struct news *n)
+static enum status configs_find(struct replica *r, const struct raftlog_start *s, struct found *f,
+                                struct err *err)
 {
-    bool resume;
-    n->inbox = peerbox_take(&r->inbox, &resume);
-    if (resume && r->o.transport.resume != NULL) {
-        r->o.transport.resume(r->o.transport.arg);
+    enum status st = first_take(r, f, s);
+    f->first = f->config;
+    for (size_t i = 0; st == ST_OK && i < s->config_count; i++) {
+        st = s->configs[i].data.data == NULL
+                 ? ST_CORRUPT
+                 : found_take(f, s->configs[i].data, s->configs[i].place.index);
+    }
+    return st == ST_OK ? st : err_status(err, st, "reading the group's configuration");
+}
+
+/* Nothing was applied since the group was founded, or nothing that power loss left. */
+static void founded(struct replica *r, const struct raftlog_start *s)
+{
+    const struct raft_place *first = &s->snapshot.place;
+    if (r->sm.applied.place.index == 0 && first->index == founding.index) {
+        statemachine_found(&r->sm, *first);
     }
 }
 
-/* The clock that everything here goes by stands still while the machine sleeps, and that of the
- * others does not. What was heard before is worth no lease then; what is heard from now on is, and
- * after an election timeout nothing older counts anyhow. */
-static void sleep_watch(struct replica *r)
+static enum status places_check(const struct replica *r, const struct raftlog_start *s,
+                                struct err *err)
 {
-    uint64_t boot = env_clock_boot(r->env);
-    if (slept_look(&r->slept, r->now, boot, env_clock_mono(r->env))) {
-        ENV_PROBE(r->env, "replica: the machine has slept, leases rest");
-        r->rested_at = r->now + r->o.raft.election;
+    uint64_t applied = r->sm.applied.place.index;
+    if (s->hard_lost) {
+        err_set(err, "the term and vote of this node are lost: it has to join again");
+        return ST_CORRUPT;
     }
-}
-
-/* Where a request waits first. */
-static struct list *request_list(struct replica *r, const struct replica_request *q)
-{
-    if (q->change != NULL) {
-        return q->change->kind == REPLICA_SNAPSHOT ? &r->snap.asked : &r->changes;
-    }
-    if (!q->reads) {
-        return &r->waiting;
-    }
-    bool lease = q->fresh == REPLICA_LEASE && r->o.raft.lease;
-    return q->fresh == REPLICA_LOCAL ? &r->local : lease ? &r->leasing : &r->asking;
-}
-
-/* Takes what has come. */
-static void news_take(struct replica *r, struct news *n)
-{
-    env_mutex_lock(r->env, &r->mutex);
-    r->mail = false;
-    while (!list_empty(&r->submitted)) {
-        struct list *l = r->submitted.next;
-        const struct replica_request *q = LIST_ENTRY(l, struct replica_request, link);
-        list_remove(l);
-        list_insert(request_list(r, q), l);
-    }
-    n->durable = replica_install_durable(r);
-    r->snap.news = replica_snap_news(r);
-    memcpy(n->unreachable, r->unreachable, r->unreachable_count * sizeof *n->unreachable);
-    n->unreachable_count = r->unreachable_count;
-    n->disk_st = r->disk_st;
-    n->old_read = r->old_read;
-    n->abandon = r->abandon;
-    n->quit = r->quit;
-    r->abandon = false;
-    r->unreachable_count = 0;
-    r->old_read = false;
-    env_mutex_unlock(r->env, &r->mutex);
-    mail_take(r, n);
-    r->now = env_clock_mono(r->env);
-    if (r->o.raft.lease) {
-        sleep_watch(r);
-    }
-}
-
-/* What came over the wire and is to go into the log must be an envelope. */
-static bool proposal_is_sane(struct replica *r, const struct peerwire_in *m)
-{
-    struct envelope head;
-    bool sane = m->msg.type != RAFT_MSG_PROPOSE || !r->snap.switching;
-    for (uint32_t i = 0; sane && m->msg.type == RAFT_MSG_PROPOSE && i < m->msg.count; i++) {
-        sane = m->entries[i].kind == RAFT_COMMAND &&
-               envelope_open(&r->sm.reader, m->entries[i].data, &head) == ST_OK;
-    }
-    return sane;
-}
-
-static void inbox_run(struct replica *r, struct list *inbox)
-{
-    for (struct list *l = inbox->next; l != inbox; l = l->next) {
-        const struct peerwire_in *m = &LIST_ENTRY(l, struct peerbox_message, link)->in;
-        struct raft_event e = {.type = RAFT_EV_RECEIVE, .msg = &m->msg};
-        struct replica_input in = {.entries = m->entries};
-        if (m->msg.type == RAFT_MSG_SNAPSHOT || !proposal_is_sane(r, m)) {
-            r->dropped++;
-        } else {
-            replica_step(r, &e, &in);
-        }
-    }
-}
-
-/* Old entries are at hand, or are not. */
-static void fetch_run(struct replica *r, struct replica_fetch *f)
-{
-    struct raft_event e = {.type = RAFT_EV_FETCHED, .node = f->node, .lo = f->lo};
-    env_mutex_lock(r->env, &r->mutex);
-    bool over = f->node != 0 && f->state == FETCH_READ;
-    f->state = over ? FETCH_IDLE : f->state;
-    env_mutex_unlock(r->env, &r->mutex);
-    if (!over) {
-        return;
-    }
-    if (f->st == ST_OK) {
-        f->had = true;
-        f->had_lo = f->lo;
-        f->had_hi = f->lo + f->batch.count;
-        e.hi = f->had_hi;
-        e.bytes = f->batch.bytes;
-    } else if (f->st == ST_CORRUPT) {
-        e.type = RAFT_EV_LOG_FAULT;
-        e.lo = f->batch.bad_lo;
-        e.hi = f->batch.bad_hi;
-        e.fault = RAFT_FAULT_DAMAGED;
-    } else if (f->st == ST_NOENT) {
-        ENV_PROBE(r->env, "replica: old entries are not in the log any more");
-        e.hi = e.lo; /* the core knows why */
-    } else {
-        e.type = RAFT_EV_UNREACHABLE; /* it begins again with this member */
-    }
-    replica_step(r, &e, NULL);
-}
-
-static void fetched_run(struct replica *r)
-{
-    for (uint32_t i = 0; i < RAFT_MEMBERS_MAX; i++) {
-        fetch_run(r, &r->fetches[i]);
-    }
-}
-
-static void stall_check(struct replica *r)
-{
-    if (r->now >= stall_at(r)) {
-        ENV_PROBE(r->env, "replica: its disk stalls");
-        r->stalled = true;
-        replica_step(r, &(struct raft_event){.type = RAFT_EV_DISK_STALLED}, NULL);
-    }
-}
-
-static void news_run(struct replica *r, struct news *n)
-{
-    if (n->disk_st != ST_OK && !r->halted) {
-        replica_step(r, &(struct raft_event){.type = RAFT_EV_PERSIST_FAILED}, NULL);
-        replica_step_fail(r, n->disk_st, "syncing the log");
-    }
-    if (n->durable > r->done && !r->halted) {
-        replica_step_persisted(r, n->durable);
-    }
-    inbox_run(r, n->inbox);
-    if (n->old_read) {
-        fetched_run(r);
-    }
-    for (uint32_t i = 0; i < n->unreachable_count; i++) {
-        struct raft_event e = {.type = RAFT_EV_UNREACHABLE, .node = n->unreachable[i]};
-        replica_step(r, &e, NULL);
-    }
-    stall_check(r);
-    if (r->now >= r->deadline) {
-        replica_step(r, &(struct raft_event){.type = RAFT_EV_TIME}, NULL);
-    }
-    if (n->abandon) {
-        replica_ask_end(r);
-    }
-}
-
-/* What recovery could not read. */
-static void faults_tell(struct replica *r)
-{
-    const struct raftlog_start *s = raftlog_start(r->log);
     for (size_t i = 0; i < s->fault_count; i++) {
-        struct raft_event e = {.type = RAFT_EV_LOG_FAULT,
-                               .lo = s->faults[i].lo,
-                               .hi = s->faults[i].hi,
-                               .fault = s->faults[i].doubt ? RAFT_FAULT_TORN : RAFT_FAULT_DAMAGED};
-        replica_step(r, &e, NULL);
-    }
-}
-
-static bool is_alone(const struct replica *r)
-{
-    const struct raft_config *c = raft_config(r->core);
-    return c->count == 1 && c->members[0].id == r->o.raft.self && c->members[0].roles == RAFT_IN;
-}
-
-static void over_tell(struct replica *r)
-{
-    if (r->over != NULL) {
-        env_mutex_lock(r->env, &r->mutex);
-        status_share(r); /* with the reason */
-        env_mutex_unlock(r->env, &r->mutex);
-        r->over(r->over_arg);
-        r->over = NULL;
-    }
-}
-
-/* Has something to be done? The lock is held, and nobody has the turn. */
-static bool is_due(struct replica *r)
-{
-    return r->more || any_news(r) || env_clock_mono(r->env) >= next_deadline(r);
-}
-
-/* What there is to do, by who has the turn. True: there is more. */
-static bool turn_run(struct replica *r, bool little, bool *quit)
-{
-    struct news n = {.quit = false};
-    news_take(r, &n);
-    ENV_YIELD(r->env, "replica: news taken");
-    news_run(r, &n);
-    if (r->halted) {
-        replica_ask_end(r);
-        over_tell(r);
-    } else {
-        replica_ask_turn(r);
-    }
-    replica_step_flush(r);
-    bool more = !replica_apply_some(r, little);
-    replica_admin_tell(r);
-    replica_snap_turn(r);
-    replica_step_flush(r);
-    *quit = n.quit;
-    return more;
-}
-
-/* Gives the turn back; the replica thread wakes up if it has to go on, or earlier than it meant to.
- * The lock is held. */
-static void turn_over(struct replica *r, bool more)
-{
-    status_share(r);
-    r->turning = false;
-    r->more = more;
-    if (more || any_news(r) || next_deadline(r) < r->armed) {
-        env_cond_signal(r->env, &r->work);
-    }
-}
-
-void replica_turn(struct replica *r)
-{
-    bool quit; /* the replica thread sees it too */
-    bool more = false;
-    env_mutex_lock(r->env, &r->mutex);
-    if (!r->turning && any_news(r)) {
-        r->turning = true;
-        for (int i = 0; i < TURNS && !more && !r->quit && any_news(r); i++) {
-            env_mutex_unlock(r->env, &r->mutex);
-            more = turn_run(r, true, &quit);
-            env_mutex_lock(r->env, &r->mutex);
+        if (!s->faults[i].terms_true) {
+            err_set(err,
+                    "the terms of entries %" PRIu64 " to %" PRIu64
+                    " are lost: this node has to join again",
+                    s->faults[i].lo, s->faults[i].hi - 1);
+            return ST_CORRUPT;
         }
-        turn_over(r, more);
     }
-    env_mutex_unlock(r->env, &r->mutex);
+    if (applied < s->snapshot.place.index || applied > s->last.index) {
+        err_set(err, "the database has applied %" PRIu64 ", the log needs %" PRIu64 " to %" PRIu64,
+                applied, s->snapshot.place.index, s->last.index);
+        return ST_CORRUPT;
+    }
+    return ST_OK;
 }
 
-/* Waits until there is something to do, and has the turn then. The lock is held. */
-static void turn_await(struct replica *r)
+static enum status core_make(struct replica *r, const struct raftlog_start *s, struct err *err)
 {
-    while (r->turning || !is_due(r)) {
-        r->armed = r->turning ? ENV_NEVER : next_deadline(r);
-        (void)env_cond_wait(r->env, &r->work, &r->mutex, r->armed); /* the loop decides */
+    struct raft_options *o = &r->o.raft;
+    uint64_t runs = 2 * (uint64_t)s->run_count;
+    o->cluster = s->identity.cluster;
+    o->self = s->identity.node;
+    o->incarnation = s->identity.incarnation;
+    o->seed = env_random_u64(r->env);
+    o->runs = o->runs != 0 ? o->runs : 1024;
+    o->runs = runs > o->runs ? (uint32_t)runs : o->runs;
+    size_t size = raft_size(o);
+    if (size == 0) {
+        return err_status(err, ST_INVAL, "options of consensus");
     }
-    r->armed = 0;
-    r->turning = true;
+    void *memory = env_alloc(r->env, size);
+    if (memory == NULL) {
+        return err_status(err, ST_NOMEM, "starting consensus");
+    }
+    r->core = raft_init(memory, o);
+    CK(r->core != NULL); /* its size was not 0 */
+    r->out.cap = raft_actions_max(r->core);
+    r->out.actions = env_alloc(r->env, r->out.cap * sizeof *r->out.actions);
+    return r->out.actions != NULL ? ST_OK : err_status(err, ST_NOMEM, "starting consensus");
 }
 
-static void replica_main(void *arg)
+static enum status core_start(struct replica *r, const struct raftlog_start *s,
+                              const struct found *f, struct err *err)
 {
-    struct replica *r = arg;
-    bool quit = false;
+    struct raft_start start = {.hard = s->hard,
+                               .base = s->base,
+                               .last = s->last.index,
+                               .runs = s->runs,
+                               .run_count = (uint32_t)s->run_count,
+                               .applied = r->sm.applied.place.index,
+                               .config = &f->config,
+                               .config_index = f->config_index};
+    if (f->before.count > 0) {
+        start.before = &f->before;
+        start.before_index = f->before_index;
+    }
+    if (start.hard.term < s->base.term) { /* it was founded, and that is all */
+        start.hard = (struct raft_hard){.term = s->base.term};
+    }
     r->now = env_clock_mono(r->env);
-    slept_init(&r->slept);
-    faults_tell(r);
-    if (is_alone(r)) { /* nobody will be heard */
-        struct raft_event e = {.type = RAFT_EV_TIME, .force = RAFT_FORCE_ELECTION};
-        replica_step(r, &e, NULL);
+    r->apply_to = start.applied + 1;
+    struct raft_event e = {.type = RAFT_EV_START, .now = r->now, .start = &start};
+    enum status st = raft_step(r->core, &e, &r->out);
+    r->deadline = r->out.deadline;
+    if (st != ST_OK) {
+        return err_status(err, st, "starting consensus");
     }
-    for (;;) {
-        bool more = turn_run(r, false, &quit);
-        if (quit) {
-            break; /* nobody else has a turn any more */
-        }
-        env_mutex_lock(r->env, &r->mutex);
-        turn_over(r, more);
-        turn_await(r);
-        env_mutex_unlock(r->env, &r->mutex);
+    struct replica_mark last = {s->snapshot.place, s->snapshot.place.index, f->first};
+    replica_snap_open(r, &last, s->segments);
+    struct replicanote_start note = {r->core, &start};
+    env_note(r->env,
+             &(struct env_note){.kind = NOTE_CORE_STARTED, .data = &note, .size = sizeof note});
+    return ST_OK;
+}
+
+/* ---- opening ---- */
+
+enum status replica_db_open(struct replica *r, struct err *err)
+{
+    struct tkv_error error = {.text = ""};
+    enum status st = view_status(tkv_open(&r->engine, r->db_dir, &r->db, &error));
+    if (st != ST_OK) {
+        r->db = NULL;
+        err_set(err, "%s", error.text[0] != '\0' ? error.text : status_text(st));
     }
-    replica_ask_end(r);
-    env_mutex_lock(r->env, &r->mutex);
-    status_share(r);
-    env_mutex_unlock(r->env, &r->mutex);
+    return st == ST_OK ? statemachine_open(&r->sm, r->env, r->db, err) : st;
+}
+
+/* The database, or the snapshot that a crash kept from taking its place. */
+static enum status database_open(struct replica *r, const struct raftlog_start *s, struct err *err)
+{
+    enum status st = replica_install_mend(r, err);
+    if (st == ST_OK) {
+        st = replica_db_open(r, err);
+    }
+    if (st == ST_OK) {
+        founded(r, s);
+        st = replica_install_owed(r, &s->snapshot.place, err);
+    }
+    return st;
+}
+
+static enum status parts_open(struct replica *r, struct err *err)
+{
+    struct found f = {.config_index = 0};
+    enum status st = raftlog_open(r->env, r->log_dir, &r->o.log, &r->log, err);
+    if (st != ST_OK) {
+        r->log = NULL;
+        return st;
+    }
+    const struct raftlog_start *s = raftlog_start(r->log);
+    r->identity = s->identity;
+    st = database_open(r, s, err);
+    if (st == ST_OK) {
+        st = replica_ship_open(r, err);
+    }
+    if (st == ST_OK) {
+        st = places_check(r, s, err);
+    }
+    if (st == ST_OK) {
+        st = configs_find(r, s, &f, err);
+    }
+    if (st == ST_OK) {
+        st = core_make(r, s, err);
+    }
+    if (st == ST_OK) {
+        st = core_start(r, s, &f, err);
+    }
+    if (st == ST_OK && replica_ask_init(r) != ST_OK) {
+        st = err_status(err, ST_NOMEM, "starting");
+    }
+    return st;
+}
+
+enum status replica_open(struct env *env, const struct replica_options *o, struct replica **out,
+                         struct err *err)
+{
+    struct replica *r = mem_zalloc(&env->mem, sizeof *r);
+    if (r == NULL) {
+        return err_status(err, ST_NOMEM, "starting");
+    }
+    r->env = env;
+    r->o = *o;
+    defaults(&r->o);
+    tkv_options_init(&r->engine);
+    if (o->engine != NULL) {
+        r->engine = *o->engine;
+    }
+    r->engine.env = env;
+    r->engine.log = false;
+    r->turning = true; /* until the thread gives it away */
+    CK((r->o.proposals & (r->o.proposals - 1)) == 0);
+    peerbox_init(&r->inbox, env, r->o.inbox_bytes);
+    list_init(&r->submitted);
+    list_init(&r->held);
+    list_init(&r->waiting);
+    list_init(&r->asking);
+    list_init(&r->leasing);
+    list_init(&r->local);
+    list_init(&r->changes);
+    list_init(&r->snap.asked);
+    buf_init(&r->note.request.reply, &env->mem);
+    env_mutex_init(env, &r->mutex);
+    env_cond_init(env, &r->work);
+    env_cond_init(env, &r->disk);
+    env_cond_init(env, &r->old);
+    env_cond_init(env, &r->snap.cond);
+    r->life = env_random_u64(env);
+    enum status st = dirs_make(r->db_dir, r->log_dir, o->dir);
+    (void)snprintf(r->dir, sizeof r->dir, "%s", st == ST_OK ? o->dir : "");
+    st = st == ST_OK ? parts_open(r, err) : err_status(err, st, "path of the database");
+    if (st != ST_OK) {
+        enum status closed = replica_close(r);
+        (void)closed; /* the first failure counts */
+        return st;
+    }
+    *out = r;
+    return ST_OK;
+}
+
+static void messages_free(struct replica *r, struct list *messages)
+{
+    while (!list_empty(messages)) {
+        struct replicamsg *m = LIST_ENTRY(messages->next, struct replicamsg, link);
+        list_remove(&m->link);
+        replicamsg_free(&r->env->mem, m);
+    }
+}
+
+enum status replica_close(struct replica *r)
+{
+    if (r == NULL) {
+        return ST_OK;
+    }
+    CK(!r->running);
+    CK(list_empty(&r->submitted));
+    peerbox_release(&r->inbox);
+    messages_free(r, &r->held);
+    for (uint32_t i = 0; i < RAFT_MEMBERS_MAX; i++) {
+        raftlog_batch_release(&r->fetches[i].batch);
+    }
+    raftlog_batch_release(&r->apply_batch);
+    raftlog_batch_release(&r->send_batch);
+    replica_ship_close(r);
+    replica_ask_release(r);
+    CK(!r->note.busy);
+    buf_release(&r->note.request.reply);
+    env_release(r->env, r->scratch);
+    env_release(r->env, r->out.actions);
+    env_release(r->env, r->core);
+    statemachine_release(&r->sm);
+    enum status st = r->db != NULL ? view_status(tkv_close(r->db)) : ST_OK;
+    raftlog_close(r->log);
+    env_cond_release(r->env, &r->snap.cond);
+    env_cond_release(r->env, &r->old);
+    env_cond_release(r->env, &r->disk);
+    env_cond_release(r->env, &r->work);
+    env_mutex_release(r->env, &r->mutex);
+    env_release(r->env, r);
+    return st;
 }
 
 /* ---- starting and stopping ---- */
@@ -366,12 +355,12 @@ void replica_on_over(struct replica *r, void (*over)(void *arg), void *arg)
 
 enum status replica_start(struct replica *r)
 {
-    status_share(r);
+    replica_turn_share(r);
     enum status st = replica_disk_start(r);
     if (st != ST_OK) {
         return st;
     }
-    st = env_thread_start(r->env, &r->thread, "replica", replica_main, r);
+    st = env_thread_start(r->env, &r->thread, "replica", replica_turn_main, r);
     if (st != ST_OK) {
         replica_disk_stop(r);
         return st;

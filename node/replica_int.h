@@ -263,6 +263,14 @@ struct replica_input {
     const struct raft_entry *entries; /* of a message that was received, or of a proposal */
 };
 
+/* ---- replica_turn.c ---- */
+
+/* The replica thread. */
+void replica_turn_main(void *arg);
+/* What people may know of the core and what is around it, by who has the turn; the lock is held, or
+ * there is one thread only. */
+void replica_turn_share(struct replica *r);
+
 /* ---- replica_disk.c: the threads that wait for the disk ---- */
 
 /* All of them, or none. */
