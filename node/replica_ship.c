@@ -222,10 +222,11 @@ void replica_ship_turn(struct replica *r)
         if (state == SHIP_SENT) {
             ship_over(r, s, s->ok);
         } else if (state == SHIP_MADE && s->st != ST_OK) {
+            enum status st = s->st; /* when it is over the place is the snapshotter's */
             ENV_PROBE(r->env, "replica: a snapshot could not be made");
             ship_over(r, s, false);
-            if (s->st == ST_CORRUPT) { /* as whenever it meets damage; another one has to lead */
-                replica_step_fail(r, s->st, "making a snapshot");
+            if (st == ST_CORRUPT) { /* as whenever it meets damage; another one has to lead */
+                replica_step_fail(r, st, "making a snapshot");
             }
         } else if (state == SHIP_MADE && s->after <= r->done) {
             ship_leave(r, s);
