@@ -71,8 +71,9 @@ void raft_mend_fault(struct raft *r, struct raft_out *out, const struct raft_eve
         return;
     }
     saw(out, RAFT_SEEN_DAMAGE);
-    if (e->fault == RAFT_FAULT_TORN && range.hi == r->last + 1 && range.lo > r->commit &&
-        raft_change_is_alone(r) && r->state == RAFT_FOLLOWER) {
+    /* What is behind it is of the same group, the log's last: as little was promised of that. */
+    if (e->fault == RAFT_FAULT_TORN && range.lo > r->commit && raft_change_is_alone(r) &&
+        r->state == RAFT_FOLLOWER) {
         raft_log_truncate(r, out, range.lo);
         saw(out, RAFT_SEEN_CUT);
         return;
