@@ -384,7 +384,7 @@ static int snapshot_one(struct ctl *c, const char *where)
         }
         bool again = st == ST_OK ? reply_begins(c, "TRYAGAIN") : st != ST_INVAL;
         if (!again || now(c) + AGAIN_MS * MS >= c->deadline) {
-            struct slice text = st == ST_OK ? respclient_text(&c->client, 0) : slice_text(c->error);
+            struct slice text = why_not(c, st);
             nodelog_say(c->env, true, "tinykv: ctl: %s: %.*s", where,
                         (int)(text.size < 300 ? text.size : 300), text.data);
             return st == ST_INVAL ? EXIT_USAGE : EXIT_WRONG;

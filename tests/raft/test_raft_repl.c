@@ -389,20 +389,29 @@ static void test_raft_repl__a_snapshot_is_installed_whole_or_not_at_all(void)
     }
 }
 
+/* Three nodes with a small window, of which one is down while so many entries are committed: a
+ * leader with old entries to send. */
+static uint64_t leave_behind(struct soup *s, int entries, uint64_t *away)
+{
+    soup_init(s, 3, 17);
+    s->options.window = 16;
+    soup_up_all(s);
+    uint64_t leader = soup_elect(s);
+    *away = leader % 3 + 1;
+    soup_crash(s, *away);
+    for (int i = 0; i < entries; i++) {
+        soup_propose(s, leader);
+        soup_run(s, 30);
+    }
+    return leader;
+}
+
 /* Entries that are not at hand any more are read first; a chunk at a time. */
 static void test_raft_repl__old_entries_are_fetched_before_they_are_sent(void)
 {
     struct soup s;
-    soup_init(&s, 3, 17);
-    s.options.window = 16;
-    soup_up_all(&s);
-    uint64_t leader = soup_elect(&s);
-    uint64_t a = leader % 3 + 1;
-    soup_crash(&s, a);
-    for (int i = 0; i < 200; i++) {
-        soup_propose(&s, leader);
-        soup_run(&s, 30);
-    }
+    uint64_t a;
+    uint64_t leader = leave_behind(&s, 200, &a);
     soup_up(&s, a);
     soup_run(&s, 4 * s.options.election);
     EXPECT(saw_it(&s, RAFT_SEEN_FETCH));
@@ -416,16 +425,8 @@ static void test_raft_repl__old_entries_that_cannot_be_read_now_are_asked_for_ag
 {
     for (uint32_t fails = 1; fails < 5; fails++) {
         struct soup s;
-        soup_init(&s, 3, 17);
-        s.options.window = 16;
-        soup_up_all(&s);
-        uint64_t leader = soup_elect(&s);
-        uint64_t a = leader % 3 + 1;
-        soup_crash(&s, a);
-        for (int i = 0; i < 50; i++) {
-            soup_propose(&s, leader);
-            soup_run(&s, 30);
-        }
+        uint64_t a;
+        uint64_t leader = leave_behind(&s, 50, &a);
         s.fetch_fails = fails;
         soup_up(&s, a);
         soup_run(&s, 4 * s.options.election);
